@@ -1,0 +1,14 @@
+import type { Local } from './local.ts'
+import type { Terminal } from './terminal.ts'
+
+/** Everything a command touches outside itself. */
+export interface Deps {
+  local: Local
+  terminal: Terminal
+  env: Readonly<Record<string, string | undefined>>
+  version: string
+  /** Milliseconds since the epoch. */
+  now(): number
+  /** Aborts at SIGINT or SIGTERM. From the first call on they no longer end the process by themselves. */
+  interrupted(): AbortSignal
+}

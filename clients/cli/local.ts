@@ -1,0 +1,77 @@
+import type { Approval } from '../../lib/core/approval.ts'
+import type { Topic } from '../../lib/core/events.ts'
+import type { Key, Role } from '../../lib/ports/key-store.ts'
+
+/** What this machine can do without a server's help: run one, and look into a data directory. */
+export interface Local {
+  /** Starts the three services in this process. Rejects with CliError: 2 configuration, 3 cannot be opened. */
+  up(options: UpOptions): Promise<RunningServer>
+  /** Whom `up` made the owner of this directory; undefined where it never ran. */
+  owner(dataDir: string): Promise<Owner | undefined>
+  /** A fresh link that signs the owner in to the page, once. */
+  loginLink(dataDir: string): Promise<string>
+  createKey(dataDir: string, request: NewKey): Promise<{ id: string; secret: string }>
+  listKeys(dataDir: string): Promise<Key[]>
+  revokeKey(dataDir: string, id: string): Promise<boolean>
+  /** Reads beside a server that may run. Rejects with CliError 2 where there is no data. */
+  openData(dataDir: string): Promise<LocalData>
+}
+
+export interface UpOptions {
+  port: number
+  host: string
+  dataDir: string
+  policyFile?: string
+  configFile?: string
+  /** Only failures go to the log. */
+  quiet?: boolean
+}
+
+export interface RunningServer {
+  url: string
+  /** True when this start made the directory and its keys. */
+  created: boolean
+  agentKey?: string
+  loginUrl?: string
+  /** Stops it; resolves when everything is closed. */
+  close(): Promise<void>
+}
+
+/** `<data>/owner.json`, mode 0600. */
+export interface Owner {
+  url: string
+  token: string
+  agentKey: string
+}
+
+export interface NewKey {
+  name: string
+  role: Role
+  tenant: string
+  groups: string[]
+  email: string | null
+}
+
+/** An entry of the log, or why it cannot be decoded. */
+export interface LogLine {
+  seq: number
+  topic: Topic | `${Topic}.dlq` | (string & {})
+  key: string
+  eventId: string
+  /** Milliseconds since the epoch. */
+  at: number
+  source: string | null
+  data: unknown
+  error: string | null
+}
+
+export interface LocalData {
+  /** Every record, oldest first. */
+  records(): AsyncIterable<Approval>
+  record(id: string): Promise<Approval | undefined>
+  /** The seq of the newest entry of the log, or 0. */
+  head(): number
+  /** Entries behind `after`, in order. */
+  log(query: { after: number; limit: number; topics?: readonly string[] }): LogLine[]
+  close(): Promise<void>
+}

@@ -1,0 +1,27 @@
+/**
+ * What an agent or a person wrote, made inert for a terminal: one line, no escape sequence, nothing invisible. Every
+ * such character leaves a visible mark, because an approver must see that it is there; nothing is hidden.
+ */
+export const printable = (text: string): string => text.replace(NOT_PRINTABLE, markOf)
+
+/** Controls, format characters (bidi, zero width, tags), lone surrogates, private use, line ends, blank letters. */
+const NOT_PRINTABLE =
+  /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\u{00a0}\u{034f}\u{115f}\u{1160}\u{17b4}\u{17b5}\u{2800}\u{3164}\u{ffa0}]/gu
+
+function markOf(character: string): string {
+  const code = character.codePointAt(0) ?? 0
+  if (character === '\n') return '⏎'
+  if (character === '\t') return ' '
+  if (character === '\u00a0') return ' '
+  if (code < 0x20) return String.fromCodePoint(0x2400 + code)
+  if (code === 0x7f) return '␡'
+  return `\\u{${code.toString(16)}}`
+}
+
+/** JSON text that is inert on a terminal too: the same value, with escapes for what JSON lets through raw. */
+export const jsonText = (value: unknown, indent?: number): string =>
+  JSON.stringify(value, null, indent).replace(RAW_IN_JSON, (found) =>
+    [...Array(found.length).keys()].map((at) => `\\u${found.charCodeAt(at).toString(16).padStart(4, '0')}`).join(''),
+  )
+
+const RAW_IN_JSON = /[\u{7f}-\u{9f}\p{Cf}\p{Zl}\p{Zp}]/gu

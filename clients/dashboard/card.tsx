@@ -1,0 +1,170 @@
+import { useLayoutEffect, useRef } from 'preact/hooks'
+import type { Card } from './approvals.ts'
+import { Countdown, Moment } from './countdown.tsx'
+import { cardAttributes } from './keys.ts'
+import { Outcome } from './outcome.tsx'
+import { Preview } from './preview.tsx'
+import { Reply } from './reply.tsx'
+import { Untrusted } from './text.tsx'
+import type { ApprovalView, DecisionWord, Session } from './wire.ts'
+
+export interface CardProps {
+  card: Card
+  session: Session
+  onDecide: (card: Card, decision: DecisionWord) => void
+  onDismiss: (card: Card) => void
+}
+
+/** One request: who asks for what and why, and what may be answered. */
+export function CardView({ card, session, onDecide, onDismiss }: CardProps) {
+  const article = useRef<HTMLElement>(null)
+  const approval = card.approval.value
+  const phase = card.phase.value
+  const titleId = `title-${card.id}`
+
+  // Fields and buttons go away with a decision; whoever used them stays on the card. Read before they are gone.
+  const focused = article.current?.contains(document.activeElement) === true
+  useLayoutEffect(() => {
+    if (phase.kind !== 'open' && focused) article.current?.focus({ preventScroll: true })
+  }, [phase.kind])
+
+  return (
+    <article
+      ref={article}
+      class={`card risk-${approval.risk} phase-${phase.kind}`}
+      aria-labelledby={titleId}
+      aria-busy={phase.kind === 'deciding'}
+      {...cardAttributes(card.id)}
+    >
+      <header class="card-top">
+        <span class="risk">{approval.risk} risk</span>
+        {phase.kind === 'settled' ? (
+          <button type="button" class="quiet" onClick={() => onDismiss(card)}>
+            Dismiss
+          </button>
+        ) : (
+          <Countdown requestedAt={approval.requestedAt} expiresAt={approval.expiresAt} />
+        )}
+      </header>
+      <p class="asks">
+        <Asks approval={approval} />
+      </p>
+      <h3 id={titleId}>
+        <Untrusted text={approval.action.summary} />
+      </h3>
+      <dl class="facts">
+        <dt>Why asked</dt>
+        <dd>
+          {approval.rule.why.map((line) => (
+            <p key={line}>
+              <Untrusted text={line} />
+            </p>
+          ))}
+          <p class="rule">
+            {approval.rule.ids.length > 1 ? 'rules' : 'rule'}{' '}
+            {(approval.rule.ids.length > 0 ? approval.rule.ids : [approval.rule.id]).map((id) => (
+              <code key={id}>
+                <Untrusted text={id} />
+              </code>
+            ))}
+          </p>
+        </dd>
+        {approval.approvers.length > 0 && (
+          <>
+            <dt>For</dt>
+            <dd>
+              <Approvers approvers={approval.approvers} />
+            </dd>
+          </>
+        )}
+        <Votes approval={approval} />
+      </dl>
+      <Preview json={approval.action.preview} truncated={approval.action.previewTruncated} />
+      {phase.kind === 'settled' ? (
+        <div class="settled">
+          {phase.late !== undefined && (
+            <p class="alert" role="alert">
+              {phase.late}
+            </p>
+          )}
+          <Outcome approval={approval} />
+        </div>
+      ) : (
+        <Reply card={card} session={session} onDecide={onDecide} />
+      )}
+      <footer class="card-foot">
+        <code>{card.id}</code>
+        <span>
+          asked <Moment at={approval.requestedAt} />
+        </span>
+      </footer>
+    </article>
+  )
+}
+
+function Asks({ approval: { agent, action } }: { approval: ApprovalView }) {
+  const verb = action.tool === undefined ? 'wants to send' : 'wants to run'
+  const what = action.tool ?? [action.method, action.target].filter((part) => part !== undefined).join(' ')
+  return (
+    <>
+      <b>
+        <Untrusted text={agent.name} />
+      </b>{' '}
+      {verb}{' '}
+      <code>
+        <Untrusted text={what} />
+      </code>
+      {agent.user !== undefined && (
+        <>
+          {' '}
+          on behalf of <Untrusted text={agent.user} />
+        </>
+      )}
+      {agent.session !== undefined && (
+        <small>
+          session <Untrusted text={agent.session} />
+        </small>
+      )}
+    </>
+  )
+}
+
+function Approvers({ approvers }: { approvers: string[] }) {
+  return (
+    <>
+      {approvers.map((entry, index) => (
+        <span key={entry}>
+          {index > 0 && ', '}
+          {entry.startsWith('group:') && 'group '}
+          <Untrusted text={entry.replace(/^group:/, '')} />
+        </span>
+      ))}
+    </>
+  )
+}
+
+function Votes({ approval: { threshold, votes } }: { approval: ApprovalView }) {
+  if (threshold.approve < 2 && threshold.deny < 2 && votes.length === 0) return null
+  const approvals = votes.filter(({ decision }) => decision === 'approve').length
+  return (
+    <>
+      <dt>Votes</dt>
+      <dd>
+        <p>
+          {approvals} of {threshold.approve} approvals
+          {threshold.deny > 1 && `, ${votes.length - approvals} of ${threshold.deny} denials`}
+        </p>
+        {votes.map(({ by, decision, reason, at }) => (
+          <p key={by.id}>
+            <Untrusted text={by.name} /> voted to {decision} at <Moment at={at} />
+            {reason !== undefined && (
+              <>
+                : <Untrusted text={reason} />
+              </>
+            )}
+          </p>
+        ))}
+      </dd>
+    </>
+  )
+}

@@ -1,0 +1,65 @@
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { listApprovals } from './api.ts'
+import { announcement, apply, applyPast, applySnapshot, type Card, cards, forgetAll } from './approvals.ts'
+import { decide } from './decide.ts'
+import { Count, Header } from './header.tsx'
+import { Help } from './help.tsx'
+import { listenToKeys } from './keys.ts'
+import { List } from './list.tsx'
+import { Recent } from './recent.tsx'
+import { mayDecide, signedOut } from './session.ts'
+import { openStream, type Stream } from './stream.ts'
+import type { DecisionWord, Session } from './wire.ts'
+
+/** Enough to find some that were decided among those that still wait. */
+const PAST_LIMIT = 50
+
+/** What somebody who is signed in sees. */
+export function Desk({ session }: { session: Session }) {
+  const help = useRef<HTMLDialogElement>(null)
+  const [stream, setStream] = useState<Stream>()
+
+  useEffect(() => {
+    const opened = openStream({
+      onSnapshot: ({ items, reset }) => applySnapshot(items, reset),
+      onEvent: apply,
+      onSignedOut: () => signedOut('Your session has ended. Sign in again.'),
+    })
+    setStream(opened)
+    // The list of past decisions is a comfort: without it the page does its work.
+    listApprovals(PAST_LIMIT).then(applyPast, () => undefined)
+    return () => {
+      opened.close()
+      forgetAll()
+    }
+  }, [])
+
+  useEffect(() => {
+    if (stream === undefined) return undefined
+    return listenToKeys({
+      onDecide(id, decision) {
+        const card = cards.value.find((each) => each.id === id)
+        if (card !== undefined && mayDecide(session)) void decide(card, decision, stream)
+      },
+      onHelp: () => help.current?.showModal(),
+    })
+  }, [stream, session])
+
+  if (stream === undefined) return null
+  const onDecide = (card: Card, decision: DecisionWord) => void decide(card, decision, stream)
+  return (
+    <>
+      <Header session={session} stream={stream} onHelp={() => help.current?.showModal()} />
+      <main class="desk">
+        <div class="desk-top">
+          <h2>Waiting for a decision</h2>
+          <Count />
+        </div>
+        <List session={session} onDecide={onDecide} />
+        <Recent />
+      </main>
+      <output class="hidden">{announcement}</output>
+      <Help dialog={help} />
+    </>
+  )
+}

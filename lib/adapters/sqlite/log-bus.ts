@@ -1,0 +1,255 @@
+import { CountersignError } from '../../core/errors.ts'
+import type { DomainEvent, Topic } from '../../core/events.ts'
+import type { Bus, Delivery, Handler, Subscription } from '../../ports/bus.ts'
+import type { Clock } from '../../ports/clock.ts'
+import type { EventCodec } from '../../ports/event-codec.ts'
+import { type Consumer, createConsumer } from './consumer.ts'
+import { type ConsumerGroup, createConsumerGroup } from './consumer-group.ts'
+import type { Database } from './database.ts'
+import { createEventLog, type LogRow } from './event-log.ts'
+import type { GroupCommit } from './group-commit.ts'
+import { createLogReader, type LogReader } from './log-reader.ts'
+import { createOffsetKeeper } from './offset-keeper.ts'
+import { reasonOf } from './storage-error.ts'
+
+/** Where the bus says what it could not do; a pino logger fits. */
+export interface BusLogger {
+  warn(details: Record<string, unknown>, message: string): void
+}
+
+export interface LogBusDeps {
+  /** A database of MAIN_SCHEMA, and its group commit. */
+  db: Database
+  groupCommit: GroupCommit
+  codec: EventCodec
+  clock: Clock
+  logger?: BusLogger
+  /** `ce_source` of what is published here. */
+  source: string
+}
+
+export interface LogBus extends Bus {
+  /** Deletes events that happened before `before` (ms) and that every group has passed; resolves with how many. */
+  prune(before: number): Promise<number>
+}
+
+/** Rows that one read looks at, and so the most that a batch holds. */
+const BATCH = 500
+/** Decoded events that are kept, so that several subscriptions decode each of them once. */
+const RECENT = 1_000
+const PRUNE_BATCH = 2_000
+/** How long after a failed write the bus calls itself away, before it may be tried again. */
+const AWAY_MS = 1_000
+const LONGEST_CAUSE = 1_000
+
+/**
+ * A bus in one process over a durable log on disk. One for each database: its own publishes wake its subscriptions.
+ * Nothing interrupts delivery, so `onGap` is never called. `close` leaves the database open: it belongs to its opener.
+ */
+export function createLogBus({ db, groupCommit, codec, clock, logger, source }: LogBusDeps): LogBus {
+  const log = createEventLog(db)
+  const recent = new Map<number, Delivery>()
+  const readers = new Set<LogReader>()
+  const subscriptions = new Set<Subscription>()
+  const groups = new Map<string, { members: ConsumerGroup; reader: LogReader }>()
+  const offsets = createOffsetKeeper({
+    log,
+    groupCommit,
+    clock,
+    failed: (error) => logger?.warn({ err: error }, 'offsets could not be saved; what they cover may come again'),
+  })
+  let head = log.head()
+  let waking = false
+  let closed = false
+  let awayUntil = Number.NEGATIVE_INFINITY
+
+  async function write<T>(operation: () => T): Promise<T> {
+    try {
+      return await groupCommit.run(operation)
+    } catch (error) {
+      awayUntil = clock.now() + AWAY_MS
+      throw new CountersignError('bus_unavailable', 'The event log cannot be written.', { cause: error })
+    }
+  }
+
+  async function publish(events: readonly DomainEvent[]): Promise<void> {
+    refuseClosed()
+    if (events.length === 0) return
+    const rows = events.map((event) => {
+      const { topic, eventId, at, data } = event
+      return { topic, key: data.id, eventId, at, ...codec.encode(event, source) }
+    })
+    const seqs = await write(() => rows.map(log.append))
+    head = Math.max(head, ...seqs)
+    wakeReaders()
+  }
+
+  /** The publishes of one transaction all resolve before this microtask runs: one wake for all of them. */
+  function wakeReaders(): void {
+    if (waking) return
+    waking = true
+    queueMicrotask(() => {
+      waking = false
+      for (const reader of readers) reader.wake()
+    })
+  }
+
+  function decode(row: LogRow): Delivery {
+    const known = recent.get(row.seq)
+    if (known) return known
+    const event = codec.decode(row.topic as Topic, row)
+    const delivery: Delivery = { ...event, position: { partition: 'log', offset: row.seq } }
+    recent.set(row.seq, delivery)
+    for (const oldest of recent.keys()) {
+      if (recent.size <= RECENT) break
+      recent.delete(oldest)
+    }
+    return delivery
+  }
+
+  async function setAside(consumer: string, seqs: readonly number[], cause: unknown): Promise<void> {
+    logger?.warn({ err: cause, consumer, offsets: seqs }, 'events that cannot be handled went to the dead letters')
+    const headers = { dlq_cause: reasonOf(cause).slice(0, LONGEST_CAUSE), dlq_consumer: consumer }
+    await write(() => {
+      for (const seq of seqs) log.deadLetter(seq, { ...headers, dlq_offset: String(seq) })
+    })
+  }
+
+  interface ReaderOptions {
+    consumer: string
+    topics: readonly Topic[]
+    position: number
+    isWanted(row: LogRow): boolean
+    handle(batch: Delivery[]): Promise<boolean>
+    moved(position: number): void
+  }
+
+  function openReader({ consumer, topics, isWanted, ...options }: ReaderOptions): LogReader {
+    async function read(position: number) {
+      const end = Math.min(head, position + BATCH)
+      const batch: Delivery[] = []
+      for (const row of log.read(topics, position, end).filter(isWanted)) {
+        try {
+          batch.push(decode(row))
+        } catch (error) {
+          await setAside(consumer, [row.seq], error)
+        }
+      }
+      return { batch, end }
+    }
+    const failed = (error: unknown) =>
+      logger?.warn({ err: error, consumer, topics }, 'the log could not be read; trying again')
+    const reader = createLogReader({ ...options, clock, head: () => head, read, failed })
+    readers.add(reader)
+    return reader
+  }
+
+  async function closeReader(reader: LogReader): Promise<void> {
+    await reader.close()
+    readers.delete(reader)
+  }
+
+  const consumerFor = (consumer: string, handler: Handler): Consumer =>
+    createConsumer({
+      clock,
+      handler,
+      deadLetter: (deliveries, cause) =>
+        setAside(
+          consumer,
+          deliveries.map(({ position }) => position.offset),
+          cause,
+        ),
+      failed: (error, batch) =>
+        logger?.warn(
+          { err: error, consumer, events: batch.length, first: batch[0]?.eventId },
+          'a batch of events could not be handled; trying again',
+        ),
+    })
+
+  function subscription(stop: () => Promise<void>): Subscription {
+    let stopped: Promise<void> | undefined
+    const made = {
+      close: () => {
+        stopped ??= stop().finally(() => subscriptions.delete(made))
+        return stopped
+      },
+    }
+    subscriptions.add(made)
+    return made
+  }
+
+  async function subscribe({ group, topics, handler }: Parameters<Bus['subscribe']>[0]): Promise<Subscription> {
+    refuseClosed()
+    const name = JSON.stringify([group, ...[...topics].sort()])
+    const handled = await write(() => offsets.begin(group, topics))
+    refuseClosed()
+    const consumer = consumerFor(group, handler)
+    const { members, reader } = groups.get(name) ?? openGroup(name, group, topics, handled)
+    members.add(consumer)
+    reader.wake()
+    return subscription(async () => {
+      members.remove(consumer)
+      const isLast = members.isEmpty()
+      if (isLast) groups.delete(name)
+      await consumer.close()
+      if (!isLast) return
+      await closeReader(reader)
+      await offsets.save()
+    })
+  }
+
+  function openGroup(name: string, group: string, topics: readonly Topic[], handled: Map<string, number>) {
+    const members = createConsumerGroup()
+    const reader = openReader({
+      consumer: group,
+      topics,
+      position: Math.min(...handled.values()),
+      isWanted: ({ topic, seq }) => seq > handled.get(topic)!,
+      handle: members.deliver,
+      moved: (seq) => offsets.moved(group, topics, seq),
+    })
+    const opened = { members, reader }
+    groups.set(name, opened)
+    return opened
+  }
+
+  async function broadcast({ topics, handler, rewind = 0 }: Parameters<Bus['broadcast']>[0]): Promise<Subscription> {
+    refuseClosed()
+    const consumer = consumerFor('broadcast', handler)
+    const reader = openReader({
+      consumer: 'broadcast',
+      topics,
+      position: log.rewind(topics, head, rewind),
+      isWanted: () => true,
+      handle: async (batch) => (await consumer.deliver(batch)).length === 0,
+      moved: () => {},
+    })
+    reader.wake()
+    return subscription(async () => {
+      await consumer.close()
+      await closeReader(reader)
+    })
+  }
+
+  async function prune(before: number): Promise<number> {
+    let pruned = 0
+    for (;;) {
+      const deleted = await write(() => log.prune(before, PRUNE_BATCH))
+      pruned += deleted
+      if (deleted < PRUNE_BATCH) return pruned
+    }
+  }
+
+  async function close(): Promise<void> {
+    closed = true
+    await Promise.all([...subscriptions].map((each) => each.close()))
+    // Operations commit in their order: when this one has, every publish before it has.
+    await groupCommit.run(() => undefined)
+  }
+
+  function refuseClosed(): void {
+    if (closed) throw new CountersignError('bus_unavailable', 'The event log is closed.')
+  }
+
+  return { publish, subscribe, broadcast, prune, close, isReady: () => !closed && clock.now() >= awayUntil }
+}

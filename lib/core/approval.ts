@@ -1,0 +1,105 @@
+import type { Actor, AgentRef } from './actor.ts'
+import type {
+  ActionSummary,
+  DecisionWord,
+  DomainEvent,
+  Requirement,
+  Risk,
+  RuleRef,
+  SettleOutcome,
+  Threshold,
+} from './events.ts'
+import type { HistoryEntry } from './history.ts'
+
+/**
+ * pending → approved → claimed → settled; pending → denied | expired | cancelled; approved → expired;
+ * claimed → approved again when nothing was executed.
+ */
+export const Status = {
+  pending: 'pending',
+  approved: 'approved',
+  claimed: 'claimed',
+  settled: 'settled',
+  denied: 'denied',
+  expired: 'expired',
+  cancelled: 'cancelled',
+} as const
+export type Status = (typeof Status)[keyof typeof Status]
+export const STATUSES = Object.values(Status)
+
+export interface Vote {
+  by: Actor
+  decision: DecisionWord
+  reason: string | null
+  at: number
+  /** The rules whose requirement this voter fulfilled when voting: groups may change later. */
+  meets: string[]
+}
+
+/** The one-time use of an approval, won by one holder. */
+export interface Claim {
+  holder: string
+  gate: string
+  /** The id that the caller's Idempotency-Key derives, or null: the same key is told the same answer again. */
+  key: string | null
+  at: number
+}
+
+export interface Settlement {
+  outcome: SettleOutcome
+  status: number | null
+  detail: string | null
+  gate: string
+  at: number
+}
+
+/**
+ * The record of one approval. The decider alone writes it, through `transition`, by compare-and-swap on `version`.
+ * Instants are milliseconds since the epoch by the decider's clock.
+ */
+export interface Approval {
+  id: string
+  tenant: string
+  status: Status
+  /** Grows by one with every write. */
+  version: number
+  agent: AgentRef
+  action: ActionSummary
+  rule: RuleRef
+  risk: Risk
+  approvers: string[]
+  requirements: Requirement[]
+  threshold: Threshold
+  reasonRequired: DecisionWord[]
+  denialMemoryMs: number
+  requestedAt: number
+  expiresAt: number
+  votes: Vote[]
+  decidedBy: Actor[]
+  decidedAt: number | null
+  reason: string | null
+  /** The approver's JSON merge patch on the arguments, as JSON text; only the claim hands it out. */
+  edits: string | null
+  holders: string[]
+  keep: boolean
+  claim: Claim | null
+  settlement: Settlement | null
+  updatedAt: number
+  history: HistoryEntry[]
+  /** Events that this record owes the bus; cleared once they are published. */
+  outbox: DomainEvent[]
+}
+
+/** Without a report for this long, a claim is closed as `unknown`: its gate died, and the call may have run. */
+export const CLAIM_TIMEOUT_MS = 10 * 60_000
+
+/** When the sweeper must look at this record, or null when never again. */
+export function dueAt(approval: Approval): number | null {
+  if (approval.status === Status.pending || approval.status === Status.approved) return approval.expiresAt
+  if (approval.status === Status.claimed && approval.claim) return approval.claim.at + CLAIM_TIMEOUT_MS
+  return null
+}
+
+/** True when the time of an unused approval is over, whether or not the sweeper has been there. */
+export const isOverdue = (approval: Approval, now: number): boolean =>
+  (approval.status === Status.pending || approval.status === Status.approved) && now >= approval.expiresAt

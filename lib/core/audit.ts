@@ -1,0 +1,116 @@
+import { type Approval, Status } from './approval.ts'
+import { canonicalJson, sha256Hex } from './canonical-json.ts'
+import { brokenLink } from './history.ts'
+
+/** Hash of what never changes in a record: what was asked, by whom, under which rules. The first history entry holds it. */
+export function requestHash(approval: Approval): string {
+  const { id, tenant, agent, action, rule, risk, approvers, requirements, threshold, reasonRequired } = approval
+  const { denialMemoryMs, requestedAt, expiresAt } = approval
+  return sha256Hex(
+    canonicalJson({
+      id,
+      tenant,
+      agent,
+      action,
+      rule,
+      risk,
+      approvers,
+      requirements,
+      threshold,
+      reasonRequired,
+      denialMemoryMs,
+      requestedAt,
+      expiresAt,
+    }),
+  )
+}
+
+/**
+ * What is wrong with a stored record, one line per fault; empty when it is sound. The chain must hold, and every field
+ * must be what the history says: a changed entry, a changed field, and a missing or added entry all show.
+ */
+export function auditApproval(approval: Approval): string[] {
+  const { history } = approval
+  const broken = brokenLink(history)
+  if (broken !== undefined) return [`history entry ${broken} was changed, removed or added`]
+
+  const faults: string[] = []
+  const expect = (field: string, stored: unknown, told: unknown) => {
+    if (canonicalJson(stored ?? null) !== canonicalJson(told ?? null))
+      faults.push(`${field} is not what the history says`)
+  }
+  const first = history[0]
+  if (first?.type !== 'requested') return ['the history does not begin with the request']
+  expect('the request', requestHash(approval), first.requestHash)
+
+  const told = replay(approval)
+  expect('status', approval.status, told.status)
+  expect(
+    'votes',
+    approval.votes.map(({ by, decision, reason, at }) => ({ by, decision, reason, at })),
+    told.votes,
+  )
+  expect('decidedAt', approval.decidedAt, told.decidedAt)
+  expect('decidedBy', approval.decidedBy, told.decidedBy)
+  expect('reason', approval.reason, told.reason)
+  expect('edits', approval.edits === null ? null : sha256Hex(approval.edits), told.editsHash)
+  expect('claim', approval.claim, told.claim)
+  expect('settlement', approval.settlement, told.settlement)
+  return faults
+}
+
+type ToldVote = Pick<Approval['votes'][number], 'by' | 'decision' | 'reason' | 'at'>
+
+/** The changing part of a record as its history tells it. */
+function replay({ history }: Approval) {
+  const told = {
+    status: Status.pending as Status,
+    votes: [] as ToldVote[],
+    decidedAt: null as number | null,
+    decidedBy: [] as Approval['decidedBy'],
+    reason: null as string | null,
+    editsHash: null as string | null,
+    claim: null as Approval['claim'],
+    settlement: null as Approval['settlement'],
+  }
+  for (const entry of history) {
+    const { at, by } = entry
+    switch (entry.type) {
+      case 'requested':
+        break
+      case 'voted':
+      case 'approved':
+      case 'denied':
+        told.votes.push({ by, decision: entry.decision, reason: entry.reason, at })
+        if (entry.type === 'voted') break
+        told.status = entry.type
+        told.decidedAt = at
+        told.decidedBy = told.votes.filter((vote) => vote.decision === entry.decision).map((vote) => vote.by)
+        told.reason = entry.reason
+        told.editsHash = entry.type === 'approved' ? entry.editsHash : null
+        break
+      case 'expired':
+        told.status = Status.expired
+        told.decidedAt = at
+        break
+      case 'cancelled':
+        told.status = Status.cancelled
+        told.decidedAt = at
+        told.reason = entry.reason
+        break
+      case 'claimed':
+        told.status = Status.claimed
+        told.claim = { holder: entry.holder, gate: entry.gate, key: entry.key, at }
+        break
+      case 'returned':
+        told.status = Status.approved
+        told.claim = null
+        break
+      case 'settled':
+        told.status = Status.settled
+        told.settlement = { outcome: entry.outcome, status: entry.status, detail: entry.detail, gate: entry.gate, at }
+        break
+    }
+  }
+  return told
+}

@@ -1,0 +1,15 @@
+import { createHash } from 'node:crypto'
+import canonicalize from 'canonicalize'
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
+export type JsonObject = { [key: string]: Json }
+
+/** Canonical JSON (RFC 8785). Throws on what JSON cannot say: NaN, infinities, cycles, undefined at the top. */
+export function canonicalJson(value: unknown): string {
+  const text = canonicalize(value)
+  if (text === undefined) throw new TypeError('this value has no JSON form')
+  return text
+}
+
+/** SHA-256 of a text's UTF-8 bytes, in lower-case hex. */
+export const sha256Hex = (text: string): string => createHash('sha256').update(text, 'utf8').digest('hex')

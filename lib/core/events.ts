@@ -1,0 +1,130 @@
+import type { Actor, AgentRef } from './actor.ts'
+
+/** What the bus carries. Names are the topics; each has an Avro schema of the same name in schemas/. */
+export const Topic = {
+  requested: 'approval.requested',
+  decide: 'approval.decide',
+  decided: 'approval.decided',
+  settled: 'approval.settled',
+} as const
+export type Topic = (typeof Topic)[keyof typeof Topic]
+export const TOPICS = Object.values(Topic)
+
+export const RISKS = ['low', 'medium', 'high', 'critical'] as const
+export type Risk = (typeof RISKS)[number]
+
+export type DecisionWord = 'approve' | 'deny'
+export type Outcome = 'approved' | 'denied' | 'expired' | 'cancelled'
+export type SettleOutcome = 'executed' | 'failed' | 'not_executed' | 'unknown'
+
+/** What an approver sees of the action. `preview` is the redacted arguments as JSON text; nothing here is secret. */
+export interface ActionSummary {
+  kind: 'tool' | 'http' | 'mcp' | 'hook'
+  /** Name of the tool; null for plain HTTP. */
+  tool: string | null
+  /** HTTP method and target; null for tools. */
+  method: string | null
+  target: string | null
+  summary: string
+  preview: string
+  previewTruncated: boolean
+  /** SHA-256 hex (see fingerprint.ts); null when the action was not read whole. */
+  fingerprint: string | null
+}
+
+/** The rules that asked. `revision` hashes the rules that spoke, so a changed rule makes old approvals unusable. */
+export interface RuleRef {
+  /** The first rule that spoke. */
+  id: string
+  revision: string
+  /** Every rule that spoke, `id` first. */
+  ids: string[]
+  /** Why it was asked, in words: one line per condition that held. */
+  why: string[]
+}
+
+/** One rule's demand: at least `approve` votes from `anyOf` (names and `group:name`; empty: any approver). */
+export interface Requirement {
+  rule: string
+  anyOf: string[]
+  approve: number
+}
+
+export interface Threshold {
+  approve: number
+  deny: number
+}
+
+export interface ApprovalRequested {
+  id: string
+  tenant: string
+  agent: AgentRef
+  action: ActionSummary
+  rule: RuleRef
+  risk: Risk
+  /** Who may vote: names and `group:name`; empty means every approver. */
+  approvers: string[]
+  requirements: Requirement[]
+  threshold: Threshold
+  reasonRequired: DecisionWord[]
+  /** The connection that holds the call, or null when nothing waits. */
+  holder: string | null
+  /** True when the call said that it will come back: a dropped connection then cancels nothing. */
+  keep: boolean
+  denialMemoryMs: number
+  /** Milliseconds since the epoch. */
+  requestedAt: number
+  timeoutMs: number
+}
+
+export interface ApprovalDecide {
+  commandId: string
+  id: string
+  tenant: string
+  decision: DecisionWord | 'cancel'
+  actor: Actor
+  reason: string | null
+  /** A JSON merge patch (RFC 7396) on the arguments, as JSON text. */
+  edits: string | null
+  at: number
+}
+
+export interface ApprovalDecided {
+  id: string
+  tenant: string
+  outcome: Outcome
+  decidedBy: Actor[]
+  /** Untrusted text of a person. */
+  reason: string | null
+  edited: boolean
+  decidedAt: number
+  version: number
+  fingerprint: string | null
+  /** Hash of the history entry of this decision: the log vouches for the record. */
+  historyHash: string
+}
+
+export interface ApprovalSettled {
+  id: string
+  tenant: string
+  outcome: SettleOutcome
+  /** HTTP status of the upstream, where there was one. */
+  status: number | null
+  detail: string | null
+  gate: string
+  settledAt: number
+  /** Version of the record, or null when a gate could not reach the decider and reports by the topic alone. */
+  version: number | null
+  historyHash: string | null
+}
+
+export interface TopicEvents {
+  'approval.requested': ApprovalRequested
+  'approval.decide': ApprovalDecide
+  'approval.decided': ApprovalDecided
+  'approval.settled': ApprovalSettled
+}
+
+/** An event with its topic, as services hand it to the bus. `eventId` is what consumers deduplicate by. */
+export type DomainEvent = { [T in Topic]: { topic: T; eventId: string; at: number; data: TopicEvents[T] } }[Topic]
+export type EventOf<T extends Topic> = Extract<DomainEvent, { topic: T }>

@@ -1,0 +1,56 @@
+import type { Actor } from './actor.ts'
+import { canonicalJson, sha256Hex } from './canonical-json.ts'
+import type { DecisionWord, SettleOutcome } from './events.ts'
+
+/** What happened to a record, in order. `returned` is a claim given back because nothing was executed. */
+export type HistoryEvent =
+  | { type: 'requested'; requestHash: string }
+  | { type: 'voted'; decision: DecisionWord; reason: string | null }
+  | { type: 'approved'; decision: 'approve'; reason: string | null; editsHash: string | null }
+  | { type: 'denied'; decision: 'deny'; reason: string | null }
+  | { type: 'expired' }
+  | { type: 'cancelled'; reason: string | null }
+  | { type: 'claimed'; holder: string; gate: string; key: string | null }
+  | { type: 'returned' | 'settled'; outcome: SettleOutcome; status: number | null; detail: string | null; gate: string }
+
+export type HistoryEntry = HistoryEvent & {
+  seq: number
+  at: number
+  by: Actor
+  /** Hash of the entry before; empty for the first. */
+  prev: string
+  /** SHA-256 of the canonical JSON of this entry without `hash`. */
+  hash: string
+}
+
+const GENESIS = ''
+
+export const entryHash = (entry: Omit<HistoryEntry, 'hash'>): string => sha256Hex(canonicalJson(entry))
+
+/** A new history with one entry more, chained to the last. */
+export function appendHistory(
+  history: readonly HistoryEntry[],
+  event: HistoryEvent,
+  by: Actor,
+  at: number,
+): HistoryEntry[] {
+  const prev = history.at(-1)?.hash ?? GENESIS
+  const unsigned = {
+    ...event,
+    seq: history.length + 1,
+    at,
+    by: { id: by.id, name: by.name, type: by.type, via: by.via },
+    prev,
+  }
+  return [...history, { ...unsigned, hash: entryHash(unsigned) }]
+}
+
+/** The first entry whose hash or link is wrong (its seq), or undefined when the chain holds. */
+export function brokenLink(history: readonly HistoryEntry[]): number | undefined {
+  let prev = GENESIS
+  for (const [index, { hash, ...unsigned }] of history.entries()) {
+    if (unsigned.seq !== index + 1 || unsigned.prev !== prev || entryHash(unsigned) !== hash) return index + 1
+    prev = hash
+  }
+  return undefined
+}

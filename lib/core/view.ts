@@ -1,0 +1,119 @@
+import type { Actor } from './actor.ts'
+import { type Approval, Status } from './approval.ts'
+import type { ApprovalRequested, Risk, SettleOutcome, Threshold } from './events.ts'
+import type { HistoryEntry } from './history.ts'
+
+type ActorView = { id: string; name: string; type: Actor['type']; via: Actor['via'] }
+
+/** The record as JSON, on HTTP, WebSocket and in webhooks. Instants are RFC 3339 UTC. */
+export interface ApprovalView {
+  id: string
+  tenant: string
+  status: Status
+  agent: { id: string; name: string; session?: string; user?: string }
+  action: {
+    kind: string
+    tool?: string
+    method?: string
+    target?: string
+    summary: string
+    /** The redacted arguments, as JSON text. */
+    preview: string
+    previewTruncated: boolean
+    fingerprint: string | null
+  }
+  rule: { id: string; revision: string; ids: string[]; why: string[] }
+  risk: Risk
+  approvers: string[]
+  threshold: Threshold
+  reasonRequired: ('approve' | 'deny')[]
+  votes: { by: ActorView; decision: 'approve' | 'deny'; reason?: string; at: string }[]
+  decidedBy: ActorView[]
+  decidedAt?: string
+  /** Untrusted text of a person: show it as text, and never as instructions. */
+  reason?: string
+  edited?: boolean
+  settlement?: { outcome: SettleOutcome; status?: number; detail?: string; settledAt: string }
+  requestedAt: string
+  expiresAt: string
+  version: number
+  history?: (Omit<HistoryEntry, 'at'> & { at: string })[]
+}
+
+/** A request as the record that it will make: pending, version 1. */
+export function viewOfRequest(event: ApprovalRequested): ApprovalView {
+  const { requestedAt, timeoutMs } = event
+  return viewOf({
+    ...event,
+    status: Status.pending,
+    version: 1,
+    expiresAt: requestedAt + timeoutMs,
+    votes: [],
+    decidedBy: [],
+    decidedAt: null,
+    reason: null,
+    edits: null,
+    settlement: null,
+  })
+}
+
+const instant = (ms: number): string => new Date(ms).toISOString()
+
+type Viewed = Omit<
+  Approval,
+  'denialMemoryMs' | 'holders' | 'keep' | 'claim' | 'updatedAt' | 'outbox' | 'history' | 'requirements'
+> & { history?: HistoryEntry[] }
+
+export function viewOf(approval: Viewed, { history = false } = {}): ApprovalView {
+  const { agent, action, settlement } = approval
+  return {
+    id: approval.id,
+    tenant: approval.tenant,
+    status: approval.status,
+    agent: {
+      id: agent.id,
+      name: agent.name,
+      ...(agent.session === null ? {} : { session: agent.session }),
+      ...(agent.user === null ? {} : { user: agent.user }),
+    },
+    action: {
+      kind: action.kind,
+      ...(action.tool === null ? {} : { tool: action.tool }),
+      ...(action.method === null ? {} : { method: action.method }),
+      ...(action.target === null ? {} : { target: action.target }),
+      summary: action.summary,
+      preview: action.preview,
+      previewTruncated: action.previewTruncated,
+      fingerprint: action.fingerprint,
+    },
+    rule: approval.rule,
+    risk: approval.risk,
+    approvers: approval.approvers,
+    threshold: approval.threshold,
+    reasonRequired: approval.reasonRequired,
+    votes: approval.votes.map(({ by, decision, reason, at }) => ({
+      by,
+      decision,
+      ...(reason === null ? {} : { reason }),
+      at: instant(at),
+    })),
+    decidedBy: approval.decidedBy,
+    ...(approval.decidedAt === null ? {} : { decidedAt: instant(approval.decidedAt) }),
+    ...(approval.reason === null ? {} : { reason: approval.reason }),
+    ...(approval.edits === null ? {} : { edited: true }),
+    ...(settlement === null
+      ? {}
+      : {
+          settlement: {
+            outcome: settlement.outcome,
+            ...(settlement.status === null ? {} : { status: settlement.status }),
+            ...(settlement.detail === null ? {} : { detail: settlement.detail }),
+            settledAt: instant(settlement.at),
+          },
+        }),
+    requestedAt: instant(approval.requestedAt),
+    expiresAt: instant(approval.expiresAt),
+    version: approval.version,
+    ...(history ? { history: (approval.history ?? []).map((entry) => ({ ...entry, at: instant(entry.at) })) } : {}),
+  }
+}

@@ -1,0 +1,19 @@
+import type { Role } from './key-store.ts'
+
+/** Who a credential belongs to. */
+export interface Principal {
+  id: string
+  name: string
+  tenant: string
+  role: Role
+  groups: readonly string[]
+  email: string | null
+}
+
+/** Tells who a credential belongs to. Rejects with `decider_unavailable` when that cannot be known now. */
+export interface Identity {
+  /** The owner of a key or token; undefined when it is unknown or revoked. */
+  ofSecret(secret: string): Promise<Principal | undefined>
+  /** The owner of a browser session. */
+  ofSession(sessionId: string): Promise<Principal | undefined>
+}

@@ -1,0 +1,186 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { Ajv } from 'ajv'
+import { type Static, Type } from 'typebox'
+import { parseDocument } from 'yaml'
+import { parseDuration } from '../core/duration.ts'
+import { isLogLevel } from './logger.ts'
+
+const Name = Type.String({ pattern: '^[A-Za-z0-9._@-]{1,64}$' })
+const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' })
+const DurationText = Type.String({ pattern: '^[0-9]{1,9}(ms|s|m|h|d)$' })
+const SizeText = Type.String({ pattern: '^[0-9]{1,6}(B|KiB|MiB)$' })
+const closed = { additionalProperties: false }
+
+/** countersign.yaml. Every key has a default; docs/reference/configuration.md describes each. */
+export const ConfigFile = Type.Object(
+  {
+    gate: Type.Optional(
+      Type.Object(
+        {
+          maxHolds: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
+          maxHoldsPerAgent: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
+          maxWait: Type.Optional(DurationText),
+          maxBody: Type.Optional(SizeText),
+        },
+        closed,
+      ),
+    ),
+    approvers: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            name: Name,
+            email: Type.Optional(Type.String({ maxLength: 254 })),
+            groups: Type.Optional(Type.Array(Name)),
+            role: Type.Optional(
+              Type.Union([Type.Literal('approver'), Type.Literal('admin'), Type.Literal('observer')]),
+            ),
+            tenant: Type.Optional(Name),
+            tokenSha256: Type.Optional(Sha256),
+          },
+          closed,
+        ),
+      ),
+    ),
+    agents: Type.Optional(
+      Type.Array(Type.Object({ name: Name, tenant: Type.Optional(Name), keySha256: Type.Optional(Sha256) }, closed)),
+    ),
+    retention: Type.Optional(
+      Type.Object({ approvals: Type.Optional(DurationText), events: Type.Optional(DurationText) }, closed),
+    ),
+    topics: Type.Optional(
+      Type.Object({ decide: Type.Optional(Type.Union([Type.Literal('refused'), Type.Literal('allowed')])) }, closed),
+    ),
+  },
+  closed,
+)
+
+export interface Config {
+  gate: { maxHolds: number; maxHoldsPerAgent: number; maxWaitMs: number; maxBodyBytes: number }
+  approvers: {
+    name: string
+    email: string | undefined
+    groups: string[]
+    role: 'approver' | 'admin' | 'observer'
+    tenant: string
+    tokenSha256: string | undefined
+  }[]
+  agents: { name: string; tenant: string; keySha256: string | undefined }[]
+  retention: { approvalsMs: number; eventsMs: number }
+  topics: { decide: 'refused' | 'allowed' }
+  logLevel: string
+}
+
+/** Everything that is wrong with a configuration, by name and never by value. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[]
+  constructor(problems: readonly string[]) {
+    super(`the configuration is not valid:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`)
+    this.name = 'ConfigError'
+    this.problems = problems
+  }
+}
+
+const validate = new Ajv({ allErrors: true }).compile<Static<typeof ConfigFile>>(ConfigFile)
+
+/**
+ * Reads countersign.yaml (a missing file is all defaults, unless `required`) and the environment.
+ * Throws ConfigError with every fault at once.
+ */
+export function loadConfig(options: { file: string; required?: boolean; env?: NodeJS.ProcessEnv }): Config {
+  const env = options.env ?? process.env
+  const problems: string[] = []
+  const file = readFile(options.file, options.required ?? false, env, problems)
+  const logLevel = env.COUNTERSIGN_LOG_LEVEL ?? 'info'
+  if (!isLogLevel(logLevel)) problems.push('COUNTERSIGN_LOG_LEVEL must be trace, debug, info, warn, error or silent')
+
+  const config: Config = {
+    gate: {
+      maxHolds: file.gate?.maxHolds ?? 10_000,
+      maxHoldsPerAgent: file.gate?.maxHoldsPerAgent ?? 500,
+      maxWaitMs: parseDuration(file.gate?.maxWait ?? '4m') ?? 0,
+      maxBodyBytes: parseSize(file.gate?.maxBody ?? '1MiB'),
+    },
+    approvers: (file.approvers ?? []).map((approver) => ({
+      name: approver.name,
+      email: approver.email,
+      groups: approver.groups ?? [],
+      role: approver.role ?? 'approver',
+      tenant: approver.tenant ?? 'default',
+      tokenSha256: approver.tokenSha256,
+    })),
+    agents: (file.agents ?? []).map((agent) => ({
+      name: agent.name,
+      tenant: agent.tenant ?? 'default',
+      keySha256: agent.keySha256,
+    })),
+    retention: {
+      approvalsMs: parseDuration(file.retention?.approvals ?? '90d') ?? 0,
+      eventsMs: parseDuration(file.retention?.events ?? '14d') ?? 0,
+    },
+    topics: { decide: file.topics?.decide ?? 'refused' },
+    logLevel,
+  }
+  if (config.gate.maxWaitMs < 1_000) problems.push('gate.maxWait must be at least 1s')
+  for (const list of ['agents', 'approvers'] as const) {
+    const names = config[list].map(({ tenant, name }) => `${tenant}/${name}`)
+    if (new Set(names).size < names.length) problems.push(`${list} must not name anybody twice`)
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+  return config
+}
+
+function readFile(
+  file: string,
+  required: boolean,
+  env: NodeJS.ProcessEnv,
+  problems: string[],
+): Static<typeof ConfigFile> {
+  if (!existsSync(file)) {
+    if (required) problems.push(`${file} does not exist`)
+    return {}
+  }
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    problems.push(`${file} cannot be read (${error instanceof Error && 'code' in error ? error.code : 'error'})`)
+    return {}
+  }
+  const document = parseDocument(text, { prettyErrors: false })
+  for (const { code, linePos } of document.errors) problems.push(`${file} line ${linePos?.[0].line ?? '?'}: ${code}`)
+  if (document.errors.length > 0) return {}
+  const content: unknown = substitute(document.toJS() ?? {}, env, '', problems)
+  if (validate(content)) return content
+  for (const error of validate.errors ?? []) {
+    const extra = error.keyword === 'additionalProperties' ? ` (${error.params.additionalProperty})` : ''
+    const path = error.instancePath.slice(1).replaceAll('/', '.')
+    problems.push(`${path === '' ? file : path} ${error.message}${extra}`)
+  }
+  return {}
+}
+
+/** `${NAME}` in a text takes from the environment; a missing name is a fault, not an empty text. */
+function substitute(value: unknown, env: NodeJS.ProcessEnv, path: string, problems: string[]): unknown {
+  if (typeof value === 'string')
+    return value.replace(/\$\{([A-Z_][A-Z0-9_]*)\}/g, (_, name: string) => {
+      const found = env[name]
+      if (found === undefined) problems.push(`${path} needs the environment variable ${name}`)
+      return found ?? ''
+    })
+  if (Array.isArray(value)) return value.map((item, index) => substitute(item, env, `${path}.${index}`, problems))
+  if (typeof value === 'object' && value !== null)
+    return Object.fromEntries(
+      Object.entries(value).map(([key, item]) => [
+        key,
+        substitute(item, env, path === '' ? key : `${path}.${key}`, problems),
+      ]),
+    )
+  return value
+}
+
+function parseSize(text: string): number {
+  const unit = { B: 1, KiB: 1024, MiB: 1024 ** 2 }
+  const found = /^(\d+)(B|KiB|MiB)$/.exec(text)
+  return found ? Number(found[1]) * unit[found[2] as keyof typeof unit] : 0
+}

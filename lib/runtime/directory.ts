@@ -1,0 +1,84 @@
+import type { Clock } from '../ports/clock.ts'
+import type { Identity, Principal } from '../ports/identity.ts'
+import type { Key, KeyStore } from '../ports/key-store.ts'
+import type { Config } from './config.ts'
+import { hashSecret, randomToken } from './keys.ts'
+
+const LOGIN_CODE_MS = 10 * 60_000
+export const SESSION_MS = 12 * 3_600_000
+
+/** Who is who: the keys that the configuration lists, then those of the key store; and their browser sessions. */
+export class Directory implements Identity {
+  readonly #listed = new Map<string, Principal>()
+  readonly #keys: KeyStore
+  readonly #clock: Clock
+
+  constructor(config: Pick<Config, 'agents' | 'approvers'>, keys: KeyStore, clock: Clock) {
+    this.#keys = keys
+    this.#clock = clock
+    for (const { name, tenant, keySha256 } of config.agents)
+      this.#list(keySha256, { id: `agent:${tenant}:${name}`, name, tenant, role: 'agent', groups: [], email: null })
+    for (const { name, tenant, tokenSha256, role, groups, email } of config.approvers)
+      this.#list(tokenSha256, { id: `approver:${tenant}:${name}`, name, tenant, role, groups, email: email ?? null })
+  }
+
+  #list(hash: string | undefined, principal: Principal): void {
+    if (hash !== undefined) this.#listed.set(hash, principal)
+  }
+
+  async ofSecret(secret: string): Promise<Principal | undefined> {
+    const hash = hashSecret(secret)
+    const listed = this.#listed.get(hash)
+    if (listed) return listed
+    const key = await this.#keys.findByHash(hash)
+    return key && principalOf(key)
+  }
+
+  async ofSession(sessionId: string): Promise<Principal | undefined> {
+    const pass = await this.#keys.findPass(hashSecret(sessionId), 'session')
+    if (!pass || pass.expiresAt <= this.#clock.now()) return undefined
+    return this.#byId(pass.keyId)
+  }
+
+  /** A one-time code for the page, good for ten minutes. */
+  async issueLoginCode(keyId: string): Promise<string> {
+    const code = randomToken()
+    const expiresAt = this.#clock.now() + LOGIN_CODE_MS
+    await this.#keys.putPass({ hash: hashSecret(code), kind: 'login', keyId, expiresAt })
+    return code
+  }
+
+  /** The owner of a login code, which is used up by this; undefined when it is unknown, used or too old. */
+  async redeemLoginCode(code: string): Promise<Principal | undefined> {
+    const pass = await this.#keys.takePass(hashSecret(code), 'login')
+    if (!pass || pass.expiresAt <= this.#clock.now()) return undefined
+    return this.#byId(pass.keyId)
+  }
+
+  /** A new browser session; returns its id, which only the browser keeps. */
+  async openSession(principal: Principal): Promise<string> {
+    const sessionId = randomToken()
+    const expiresAt = this.#clock.now() + SESSION_MS
+    await this.#keys.putPass({ hash: hashSecret(sessionId), kind: 'session', keyId: principal.id, expiresAt })
+    return sessionId
+  }
+
+  async closeSession(sessionId: string): Promise<void> {
+    await this.#keys.takePass(hashSecret(sessionId), 'session')
+  }
+
+  async #byId(id: string): Promise<Principal | undefined> {
+    for (const principal of this.#listed.values()) if (principal.id === id) return principal
+    const key = await this.#keys.findById(id)
+    return key && principalOf(key)
+  }
+}
+
+const principalOf = ({ id, name, tenant, role, groups, email }: Key): Principal => ({
+  id,
+  name,
+  tenant,
+  role,
+  groups,
+  email,
+})

@@ -1,0 +1,129 @@
+import { randomBytes } from 'node:crypto'
+import { STATUS_CODES } from 'node:http'
+import cookie from '@fastify/cookie'
+import helmet from '@fastify/helmet'
+import { Ajv } from 'ajv'
+import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { CountersignError, ERRORS, type ErrorCode, type ProblemDetails, problem } from '../core/errors.ts'
+import { parseStrictJson } from '../core/strict-json.ts'
+import type { Identity } from '../ports/identity.ts'
+import { access } from './access.ts'
+import type { Logger } from './logger.ts'
+import type { Metrics } from './metrics.ts'
+import { openApi } from './open-api.ts'
+
+const MAX_BODY_BYTES = 1024 * 1024
+
+/** The HTTP face that services add their routes to: identity, strict bodies, problem details, metrics, headers. */
+export async function createHttpApp(deps: {
+  identity: Identity
+  log: Logger
+  metrics: Metrics
+}): Promise<FastifyInstance> {
+  const { identity, log, metrics } = deps
+  const app: FastifyInstance = fastify({
+    loggerInstance: log.child({ part: 'http' }, { level: log.level === 'info' ? 'warn' : log.level }),
+    genReqId: ({ headers }) => traceIdOf(headers.traceparent) ?? randomBytes(16).toString('hex'),
+    requestIdLogLabel: 'traceId',
+    bodyLimit: MAX_BODY_BYTES,
+    routerOptions: { maxParamLength: 200 },
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+  }) as unknown as FastifyInstance
+
+  // Bodies are judged as sent: nothing is coerced, filled in or dropped.
+  const ajv = new Ajv({ allErrors: true, strict: false })
+  app.setValidatorCompiler(({ schema }) => ajv.compile(schema as object))
+  app.setSerializerCompiler(() => JSON.stringify)
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, async (_request: FastifyRequest, body: string) =>
+    parseStrictJson(body),
+  )
+
+  app.setErrorHandler<FastifyError | CountersignError>((error, request, reply) => sendProblem(error, request, reply))
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(new CountersignError('not_found', 'There is nothing at this path.'), request, reply),
+  )
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'none'
+    metrics.httpSeconds.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000)
+  })
+
+  await app.register(helmet, {
+    hsts: false,
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'none'"],
+        scriptSrc: ["'self'"],
+        styleSrc: ["'self'"],
+        imgSrc: ["'self'", 'data:'],
+        connectSrc: ["'self'"],
+        formAction: ["'none'"],
+        frameAncestors: ["'none'"],
+        baseUri: ["'none'"],
+      },
+    },
+  })
+  await app.register(cookie)
+  await app.register(access, { identity })
+  await app.register(openApi)
+  return app
+}
+
+/** The trace id of a `traceparent` header (W3C Trace Context), if it is a valid one. */
+const traceIdOf = (header: string | string[] | undefined): string | undefined =>
+  typeof header === 'string'
+    ? /^[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/.exec(header)?.[1]
+    : undefined
+
+/** Answers with problem details (RFC 9457). Server faults say their code and trace id alone; the log says the rest. */
+function sendProblem(
+  error: FastifyError | CountersignError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const { code, details } = asProblem(error)
+  const audience = request.routeOptions.config.audience ?? 'approver'
+  const traceId = request.id
+  const isFault = code === 'internal_error'
+  if (isFault) request.log.error({ err: error, traceId }, 'request failed')
+  const body = problem(code, isFault ? {} : details, audience, traceId)
+  if (details.retryAfter !== undefined) reply.header('retry-after', details.retryAfter)
+  else if (ERRORS[code].retryable && body.status >= 429) reply.header('retry-after', 1)
+  if (code === 'unauthenticated') reply.header('www-authenticate', 'Bearer')
+  if (code === 'shutting_down') reply.header('connection', 'close')
+  if (audience === 'agent' && body.status === 403) reply.header('countersign-retry', String(ERRORS[code].retryable))
+  if (details.approvalId !== undefined) reply.header('countersign-approval', details.approvalId)
+  return reply.code(body.status).type('application/problem+json').send(JSON.stringify(body))
+}
+
+const FASTIFY_CODES: Record<string, ErrorCode> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'payload_too_large',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'invalid_request',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'invalid_body',
+}
+
+function asProblem(error: FastifyError | CountersignError): { code: ErrorCode; details: ProblemDetails } {
+  if (error instanceof CountersignError) return error
+  if (error.validation) {
+    const code = error.validationContext === 'body' ? 'invalid_body' : 'invalid_request'
+    const errors = error.validation.map(({ instancePath, message, keyword, params }) => {
+      const extra = keyword === 'additionalProperties' ? ` (${String(params.additionalProperty).slice(0, 80)})` : ''
+      return { path: instancePath.slice(1).replaceAll('/', '.'), message: `${message ?? 'is not valid'}${extra}` }
+    })
+    return { code, details: { detail: summarise(errors), errors } }
+  }
+  const known = FASTIFY_CODES[error.code]
+  if (known) return { code: known, details: { detail: error.message } }
+  if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500)
+    return { code: 'invalid_request', details: { detail: STATUS_CODES[error.statusCode] ?? 'Bad request' } }
+  return { code: 'internal_error', details: {} }
+}
+
+const summarise = (errors: { path: string; message: string }[]): string =>
+  errors
+    .slice(0, 3)
+    .map(({ path, message }) => (path === '' ? `The body ${message}.` : `${path} ${message}.`))
+    .join(' ')

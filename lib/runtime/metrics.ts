@@ -1,0 +1,45 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+/** What a process measures; a registry of its own, so that several can live in one process. Names end in their unit. */
+export function createMetrics() {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const registers = [registry]
+  return {
+    registry,
+    actions: new Counter({
+      name: 'countersign_actions_total',
+      help: 'Actions that policy judged, by effect.',
+      labelNames: ['effect'],
+      registers,
+    }),
+    holds: new Gauge({ name: 'countersign_holds', help: 'Calls that wait for a decision here.', registers }),
+    outcomes: new Counter({
+      name: 'countersign_approvals_total',
+      help: 'Steps of approvals: requested, approved, denied, expired, cancelled, claimed, returned, settled.',
+      labelNames: ['step'],
+      registers,
+    }),
+    decisionSeconds: new Histogram({
+      name: 'countersign_decision_seconds',
+      help: 'From the request to its decision.',
+      buckets: [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600],
+      registers,
+    }),
+    resumeSeconds: new Histogram({
+      name: 'countersign_resume_seconds',
+      help: 'From the decision to the release of the held call.',
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5],
+      registers,
+    }),
+    streamClients: new Gauge({ name: 'countersign_stream_clients', help: 'Open WebSocket streams.', registers }),
+    httpSeconds: new Histogram({
+      name: 'countersign_http_request_seconds',
+      help: 'HTTP requests by route and status; held calls include their wait.',
+      labelNames: ['method', 'route', 'status'],
+      buckets: [0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 300],
+      registers,
+    }),
+  }
+}
+export type Metrics = ReturnType<typeof createMetrics>

@@ -1,0 +1,109 @@
+import { type Approval, isOverdue, Status } from '../../lib/core/approval.ts'
+import { CountersignError } from '../../lib/core/errors.ts'
+import type { ApprovalRequested } from '../../lib/core/events.ts'
+import { isApprovalId } from '../../lib/core/ids.ts'
+import { type Command, createApproval, type Transition, transition } from '../../lib/core/transition.ts'
+import { viewOf } from '../../lib/core/view.ts'
+import type { ApprovalStore } from '../../lib/ports/approval-store.ts'
+import type { Clock } from '../../lib/ports/clock.ts'
+
+/** How long an id that is not on record is waited for: its request may still be on the bus. */
+const ARRIVAL_WAIT_MS = 1_000
+/** How often the store is asked meanwhile, for what another decider wrote. */
+const ARRIVAL_POLL_MS = 100
+
+/** The one writer of approvals: every change goes through `transition` and is saved by compare-and-swap. */
+export class Records {
+  readonly #store: ApprovalStore
+  readonly #clock: Clock
+  readonly #onWrite: (approval: Approval, isStep: boolean) => void
+  readonly #arrivals = new Map<string, Set<() => void>>()
+
+  /** `onWrite` hears of every durable write; `isStep` is false for a change of holders. */
+  constructor(deps: { store: ApprovalStore; clock: Clock; onWrite: (approval: Approval, isStep: boolean) => void }) {
+    this.#store = deps.store
+    this.#clock = deps.clock
+    this.#onWrite = deps.onWrite
+  }
+
+  /** Records a request; the same request again changes nothing. */
+  async create(event: ApprovalRequested): Promise<void> {
+    const approval = createApproval(event, this.#clock.now())
+    const inserted = await this.#store.insert(approval)
+    for (const arrived of this.#arrivals.get(event.id) ?? []) arrived()
+    if (inserted) this.#onWrite(approval, true)
+  }
+
+  /** The record, expired when its time is over; rejects with `approval_not_found` also for another tenant's. */
+  async find(tenant: string, id: string): Promise<Approval> {
+    const approval = await this.#getOrWait(id)
+    if (approval?.tenant !== tenant) throw notFound()
+    if (!isOverdue(approval, this.#clock.now())) return approval
+    return (await this.apply(id, { type: 'timeout' })).approval
+  }
+
+  /** Applies a command to a record of this tenant; rejects with the refusal's code. */
+  async command(tenant: string, id: string, command: Command): Promise<Approval> {
+    await this.find(tenant, id)
+    const result = await this.apply(id, command)
+    if (result.kind === 'refused') throw refusal(result)
+    return result.approval
+  }
+
+  /** Applies a command; a lost compare-and-swap reads again, so that the first writer wins and the next sees it. */
+  async apply(id: string, command: Command): Promise<Transition> {
+    for (;;) {
+      const current = await this.#store.get(id)
+      if (!current) throw notFound()
+      const now = this.#clock.now()
+      const overdue = isOverdue(current, now)
+      const result = transition(current, overdue ? { type: 'timeout' } : command, now)
+      if (result.kind !== 'applied') return result
+      if (!(await this.#store.replace(current.version, result.approval))) continue
+      this.#onWrite(result.approval, result.approval.history.length > current.history.length)
+      // What expired on the way is on record now; the command meets it there.
+      if (overdue && command.type !== 'timeout') continue
+      return result
+    }
+  }
+
+  async #getOrWait(id: string): Promise<Approval | undefined> {
+    const found = await this.#store.get(id)
+    if (found || !isApprovalId(id)) return found
+    const deadline = this.#clock.now() + ARRIVAL_WAIT_MS
+    for (;;) {
+      await this.#arrivalOf(id)
+      const approval = await this.#store.get(id)
+      if (approval || this.#clock.now() >= deadline) return approval
+    }
+  }
+
+  /** Resolves when the id was created here, and after a short while at the latest. */
+  #arrivalOf(id: string): Promise<void> {
+    return new Promise((resolve) => {
+      const waiting = this.#arrivals.get(id) ?? new Set()
+      this.#arrivals.set(id, waiting)
+      const arrived = () => {
+        cancel()
+        waiting.delete(arrived)
+        if (waiting.size === 0) this.#arrivals.delete(id)
+        resolve()
+      }
+      const cancel = this.#clock.after(ARRIVAL_POLL_MS, arrived)
+      waiting.add(arrived)
+    })
+  }
+}
+
+/** The same words whether the id is unknown or another tenant's. */
+export const notFound = () => new CountersignError('approval_not_found', 'There is no such approval.')
+
+/** A refused command as an error that carries the record as it stands. */
+export function refusal({ code, detail, approval }: Extract<Transition, { kind: 'refused' }>): CountersignError {
+  return new CountersignError(code, {
+    detail,
+    approvalId: approval.id,
+    ...(approval.status === Status.pending ? {} : { approval: viewOf(approval) }),
+    expiresAt: new Date(approval.expiresAt).toISOString(),
+  })
+}

@@ -1,0 +1,78 @@
+import type { Approval } from '../../lib/core/approval.ts'
+import type { ApprovalStore } from '../../lib/ports/approval-store.ts'
+import type { Bus } from '../../lib/ports/bus.ts'
+import type { Clock } from '../../lib/ports/clock.ts'
+import type { Logger } from '../../lib/runtime/logger.ts'
+
+const SCAN_EVERY_MS = 1_000
+const SCAN_LIMIT = 500
+
+/**
+ * Publishes what records owe the bus: right after the write, and by a scan what a crash or an outage left behind.
+ * An event may go out twice, never not at all; consumers know it by its id.
+ */
+export class Relay {
+  readonly #store: ApprovalStore
+  readonly #bus: Bus
+  readonly #clock: Clock
+  readonly #log: Logger
+  readonly #underWay = new Map<string, Promise<void>>()
+  #cancelScan: () => void = () => {}
+  #scanning: Promise<void> = Promise.resolve()
+  #closed = false
+
+  constructor(deps: { store: ApprovalStore; bus: Bus; clock: Clock; log: Logger }) {
+    this.#store = deps.store
+    this.#bus = deps.bus
+    this.#clock = deps.clock
+    this.#log = deps.log
+  }
+
+  start(): void {
+    this.#scanning = this.#scan()
+  }
+
+  /** Stops the scan and waits for what is under way. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#cancelScan()
+    await this.#scanning
+    await Promise.allSettled(this.#underWay.values())
+  }
+
+  /** Publishes a record's outbox; a failure is left to the scan. */
+  push(approval: Approval): Promise<void> {
+    if (approval.outbox.length === 0) return Promise.resolve()
+    const key = `${approval.id}:${approval.version}`
+    const pushed = this.#publish(approval)
+      .catch((error: unknown) => this.#log.warn({ err: error, approvalId: approval.id }, 'events wait for the bus'))
+      .finally(() => this.#underWay.delete(key))
+    this.#underWay.set(key, pushed)
+    return pushed
+  }
+
+  async #publish({ id, outbox }: Approval): Promise<void> {
+    await this.#bus.publish(outbox)
+    await this.#store.clearOutbox(
+      id,
+      outbox.map(({ eventId }) => eventId),
+    )
+  }
+
+  async #scan(): Promise<void> {
+    try {
+      const owing = await this.#store.findOutbox(SCAN_LIMIT)
+      await Promise.all(
+        owing
+          .filter(({ id, version }) => !this.#underWay.has(`${id}:${version}`))
+          .map((approval) => this.push(approval)),
+      )
+    } catch (error) {
+      this.#log.warn({ err: error }, 'the outbox scan failed')
+    }
+    if (this.#closed) return
+    this.#cancelScan = this.#clock.after(SCAN_EVERY_MS, () => {
+      this.#scanning = this.#scan()
+    })
+  }
+}

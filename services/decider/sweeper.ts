@@ -1,0 +1,96 @@
+import { type Approval, dueAt } from '../../lib/core/approval.ts'
+import type { ApprovalStore } from '../../lib/ports/approval-store.ts'
+import type { Clock } from '../../lib/ports/clock.ts'
+import type { Logger } from '../../lib/runtime/logger.ts'
+import type { Records } from './records.ts'
+
+const BATCH = 200
+/** Another decider may have written something that is due earlier than what we know of. */
+const LONGEST_PAUSE_MS = 1_000
+const PRUNE_EVERY_MS = 3_600_000
+
+/**
+ * Gives every record its end: expires what nobody answered, closes claims that nobody settled. Several sweepers may
+ * run at once: the compare-and-swap lets one of them win each record.
+ */
+export class Sweeper {
+  readonly #store: ApprovalStore
+  readonly #records: Records
+  readonly #clock: Clock
+  readonly #log: Logger
+  readonly #retentionMs: number
+  #pruneAt = 0
+  #cancelTimer: () => void = () => {}
+  #armedFor = Number.POSITIVE_INFINITY
+  #running: Promise<unknown> = Promise.resolve()
+  #closed = false
+
+  constructor(deps: { store: ApprovalStore; records: Records; clock: Clock; log: Logger; retentionMs: number }) {
+    this.#store = deps.store
+    this.#records = deps.records
+    this.#clock = deps.clock
+    this.#log = deps.log
+    this.#retentionMs = deps.retentionMs
+  }
+
+  start(): void {
+    this.#arm(0)
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#cancelTimer()
+    await this.#running
+  }
+
+  /** Makes sure that the sweeper wakes in time for this record. */
+  expect(approval: Approval): void {
+    const due = dueAt(approval)
+    if (due !== null && due < this.#armedFor) this.#arm(due - this.#clock.now())
+  }
+
+  /** Sweeps everything that is due, in bounded batches; resolves with the records that came to their end. */
+  async sweep(): Promise<Approval[]> {
+    const ended: Approval[] = []
+    for (;;) {
+      const due = await this.#store.findDue(this.#clock.now(), BATCH)
+      const results = await Promise.all(due.map(({ id }) => this.#records.apply(id, { type: 'timeout' })))
+      const applied = results.filter(({ kind }) => kind === 'applied')
+      ended.push(...applied.map(({ approval }) => approval))
+      if (due.length < BATCH || applied.length === 0 || this.#closed) return ended
+    }
+  }
+
+  /** Once an hour: deletes what ended longer ago than it is to be kept. */
+  async #prune(): Promise<void> {
+    const now = this.#clock.now()
+    if (now < this.#pruneAt) return
+    this.#pruneAt = now + PRUNE_EVERY_MS
+    const pruned = await this.#store.prune(now - this.#retentionMs)
+    if (pruned > 0) this.#log.info({ pruned }, 'ended approvals were deleted: their retention is over')
+  }
+
+  #arm(ms: number): void {
+    if (this.#closed) return
+    this.#cancelTimer()
+    const pause = Math.max(0, Math.min(ms, LONGEST_PAUSE_MS))
+    this.#armedFor = this.#clock.now() + pause
+    this.#cancelTimer = this.#clock.after(pause, () => {
+      // While it sweeps, nothing re-arms it; what comes in meanwhile is found by `nextDueAt`.
+      this.#armedFor = Number.NEGATIVE_INFINITY
+      this.#running = this.#run()
+    })
+  }
+
+  async #run(): Promise<void> {
+    let next: number | undefined
+    try {
+      await this.sweep()
+      await this.#prune()
+      next = await this.#store.nextDueAt()
+    } catch (error) {
+      this.#log.warn({ err: error }, 'the sweep failed; it will be tried again')
+    }
+    this.#arm((next ?? Number.POSITIVE_INFINITY) - this.#clock.now())
+  }
+}

@@ -1,0 +1,263 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import type { Approval } from '../../../lib/core/approval.ts'
+import type { Json, JsonObject } from '../../../lib/core/canonical-json.ts'
+import { CountersignError } from '../../../lib/core/errors.ts'
+import { approvalIdForKey, isApprovalId } from '../../../lib/core/ids.ts'
+import { mergePatch } from '../../../lib/core/merge-patch.ts'
+import type { CompiledPolicy } from '../../../lib/core/policy/compile.ts'
+import { evaluate } from '../../../lib/core/policy/evaluate.ts'
+import { redactText } from '../../../lib/core/preview.ts'
+import { viewOf } from '../../../lib/core/view.ts'
+import type { Decider } from '../../../lib/ports/decider.ts'
+import { principalOf } from '../../../lib/runtime/access.ts'
+import type { Config } from '../../../lib/runtime/config.ts'
+import { abortOnDisconnect } from '../../../lib/runtime/disconnect.ts'
+import type { Metrics } from '../../../lib/runtime/metrics.ts'
+import { parsePrefer } from '../../../lib/runtime/prefer.ts'
+import { ApprovalId, ApprovalSchema, answers, IdParams } from '../../../lib/runtime/schemas.ts'
+import type { Approvals, Call } from '../approvals.ts'
+import { toolAction } from './tool-action.ts'
+
+const Text = Type.String({ minLength: 1, maxLength: 200 })
+const Call = Type.Object(
+  {
+    tool: Text,
+    args: Type.Optional(Type.Object({}, { additionalProperties: true })),
+    context: Type.Optional(
+      Type.Object(
+        {
+          session: Type.Optional(Text),
+          user: Type.Optional(Text),
+          summary: Type.Optional(Type.String({ maxLength: 500 })),
+          risk: Type.Optional(Type.String({ maxLength: 50 })),
+          labels: Type.Optional(Type.Array(Text, { maxItems: 32 })),
+        },
+        { additionalProperties: false },
+      ),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+const Allowed = Type.Object({
+  effect: Type.Literal('allow'),
+  approvalId: Type.Optional(ApprovalId),
+  args: Type.Object({}, { additionalProperties: true, description: 'Use these: an approver may have edited them.' }),
+  edited: Type.Optional(Type.Boolean()),
+  decidedBy: Type.Optional(Type.Array(Type.Unknown())),
+  reason: Type.Optional(Type.String({ description: 'Untrusted text of a person.' })),
+  replayed: Type.Optional(Type.Boolean({ description: 'This call was told so before.' })),
+  rule: Type.Union([Type.Object({ id: Type.String(), revision: Type.String() }), Type.Null()]),
+})
+
+const Pending = Type.Object({
+  approvalId: ApprovalId,
+  status: Type.Literal('pending'),
+  expiresAt: Type.String({ format: 'date-time' }),
+  summary: Type.String(),
+})
+
+/** Where an agent asks before it runs a tool itself: ask, look, withdraw, report. */
+export const actionRoutes: FastifyPluginAsyncTypebox<{
+  approvals: Approvals
+  decider: Decider
+  policy: () => CompiledPolicy
+  metrics: Metrics
+  gate: string
+  config: Config['gate']
+}> = async (app, { approvals, decider, policy, metrics, gate, config }) => {
+  const agents = { access: ['agent'], audience: 'agent' } as const
+
+  app.post(
+    '/v1/actions',
+    {
+      config: agents,
+      bodyLimit: config.maxBodyBytes,
+      schema: {
+        summary: 'Ask whether an action may run',
+        description:
+          'Answers at once when a rule allows or denies. When a person must decide, the request is held until then. ' +
+          '`Prefer: wait=N` bounds the wait in seconds, `Prefer: respond-async` answers 202 at once. ' +
+          '`Idempotency-Key` makes a retry join the same approval; `Countersign-Approval` names one.',
+        tags: ['actions'],
+        body: Call,
+        response: answers({ 200: Allowed, 202: Pending }),
+      },
+    },
+    async (request, reply) => {
+      const { tool, args = {}, context = {} } = request.body
+      const principal = principalOf(request)
+      const prefer = parsePrefer(request.headers.prefer)
+      const key = keyOf(request)
+      const verdict = evaluate(policy(), { tool, args: args as JsonObject, agent: { name: principal.name }, context })
+      metrics.actions.inc({ effect: verdict.effect })
+      const rule = verdict.matched ? { id: verdict.rule.id, revision: verdict.rule.revision } : null
+      if (verdict.effect === 'allow') return { effect: 'allow' as const, args, rule }
+      if (verdict.effect === 'deny' || !verdict.approval)
+        throw new CountersignError('policy_denied', {
+          detail: rule === null ? 'No rule allows this action.' : `Denied by the rule ${rule.id}.`,
+          ...(verdict.rule.why.length === 0 ? {} : { reason: redactText(verdict.rule.why.join('; ')) }),
+        })
+
+      const agent = {
+        id: principal.id,
+        name: principal.name,
+        session: context.session ?? null,
+        user: context.user ?? null,
+      }
+      const call: Call = {
+        tenant: principal.tenant,
+        agent,
+        action: toolAction({
+          tenant: principal.tenant,
+          agent,
+          tool,
+          args: args as JsonObject,
+          claimedSummary: context.summary ?? null,
+          ruleRevision: verdict.rule.revision,
+        }),
+        rule: verdict.rule,
+        risk: verdict.risk,
+        approval: verdict.approval,
+        key,
+        named: namedApproval(request),
+        keep: key !== null || verdict.approval.onDisconnect === 'keep',
+        waitMs: prefer.respondAsync
+          ? 0
+          : Math.min((prefer.waitSeconds ?? Number.POSITIVE_INFINITY) * 1000, config.maxWaitMs),
+        signal: abortOnDisconnect(reply),
+      }
+      const answer = await approvals.answer(call)
+      if (answer.type === 'go') {
+        const { approval, replayed } = answer
+        reply.header('countersign-approval', approval.id)
+        return allowed(approval, args as JsonObject, replayed)
+      }
+      reply
+        .code(202)
+        .header('location', `/v1/actions/${answer.id}`)
+        .header('retry-after', 1)
+        .header('countersign-approval', answer.id)
+      return {
+        approvalId: answer.id,
+        status: 'pending' as const,
+        expiresAt: new Date(answer.expiresAt).toISOString(),
+        summary: answer.summary,
+      }
+    },
+  )
+
+  app.get(
+    '/v1/actions/:id',
+    {
+      config: agents,
+      schema: {
+        summary: 'Look at the approval of an action',
+        description: '`Prefer: wait=N` waits up to N seconds for a decision.',
+        tags: ['actions'],
+        params: IdParams,
+        response: answers({ 200: ApprovalSchema }),
+      },
+    },
+    async (request, reply) => {
+      const { id: agentId, tenant } = principalOf(request)
+      const { waitSeconds = 0 } = parsePrefer(request.headers.prefer)
+      const waitMs = Math.min(waitSeconds * 1000, config.maxWaitMs)
+      const approval = await approvals.watch({
+        tenant,
+        agentId,
+        id: request.params.id,
+        waitMs,
+        signal: abortOnDisconnect(reply),
+      })
+      return viewOf(approval)
+    },
+  )
+
+  app.delete(
+    '/v1/actions/:id',
+    {
+      config: agents,
+      schema: {
+        summary: 'Withdraw a request that nobody has decided yet',
+        tags: ['actions'],
+        params: IdParams,
+        response: answers({ 200: ApprovalSchema }),
+      },
+    },
+    async (request) => {
+      const { id: agentId, name: agentName, tenant } = principalOf(request)
+      return viewOf(await decider.withdraw({ tenant, id: request.params.id, agentId, agentName }))
+    },
+  )
+
+  app.post(
+    '/v1/actions/:id/outcome',
+    {
+      config: agents,
+      schema: {
+        summary: 'Report what came of an allowed action',
+        description: '`not_executed` gives the approval back: it can be used again until it expires.',
+        tags: ['actions'],
+        params: IdParams,
+        body: Type.Object(
+          {
+            status: Type.Enum(['executed', 'failed', 'not_executed']),
+            detail: Type.Optional(Type.String({ maxLength: 2000 })),
+          },
+          { additionalProperties: false },
+        ),
+        response: answers({ 200: ApprovalSchema }),
+      },
+    },
+    async (request) => {
+      const { id: agentId, tenant } = principalOf(request)
+      const { status: outcome, detail } = request.body
+      return viewOf(
+        await decider.settle({
+          tenant,
+          id: request.params.id,
+          agentId,
+          outcome,
+          status: null,
+          detail: detail === undefined ? null : redactText(detail),
+          gate,
+        }),
+      )
+    },
+  )
+}
+
+/** The answer that lets the agent go, with its arguments as the approver edited them. */
+function allowed(approval: Approval, args: JsonObject, replayed: boolean) {
+  return {
+    effect: 'allow' as const,
+    approvalId: approval.id,
+    args: approval.edits === null ? args : (mergePatch(args, JSON.parse(approval.edits) as Json) as JsonObject),
+    ...(approval.edits === null ? {} : { edited: true }),
+    decidedBy: approval.decidedBy,
+    ...(approval.reason === null ? {} : { reason: approval.reason }),
+    ...(replayed ? { replayed: true } : {}),
+    rule: { id: approval.rule.id, revision: approval.rule.revision },
+  }
+}
+
+/** The id that the Idempotency-Key leads to (draft-ietf-httpapi-idempotency-key-header), or null. */
+function keyOf(request: FastifyRequest): string | null {
+  const header = request.headers['idempotency-key']
+  if (header === undefined) return null
+  if (typeof header !== 'string' || !/^[\x21-\x7e]{1,255}$/.test(header))
+    throw new CountersignError('invalid_request', 'Idempotency-Key takes 1 to 255 visible ASCII characters.')
+  const { tenant, id } = principalOf(request)
+  return approvalIdForKey(tenant, id, header)
+}
+
+function namedApproval(request: FastifyRequest): string | null {
+  const header = request.headers['countersign-approval']
+  if (header === undefined) return null
+  if (typeof header !== 'string' || !isApprovalId(header))
+    throw new CountersignError('invalid_request', 'Countersign-Approval takes the id of an approval.')
+  return header
+}

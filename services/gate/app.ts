@@ -1,0 +1,60 @@
+import type { FastifyPluginAsync } from 'fastify'
+import { Topic } from '../../lib/core/events.ts'
+import type { CompiledPolicy } from '../../lib/core/policy/compile.ts'
+import type { Bus, Subscription } from '../../lib/ports/bus.ts'
+import type { Clock } from '../../lib/ports/clock.ts'
+import type { Decider } from '../../lib/ports/decider.ts'
+import type { Config } from '../../lib/runtime/config.ts'
+import type { Logger } from '../../lib/runtime/logger.ts'
+import type { Metrics } from '../../lib/runtime/metrics.ts'
+import { actionRoutes } from './actions/routes.ts'
+import { Approvals } from './approvals.ts'
+
+export interface GateService {
+  routes: FastifyPluginAsync
+  /** Resolves when decisions reach this gate: no request may be taken before. */
+  start(): Promise<void>
+  /** Answers held calls with 503 `shutting_down`; their approvals stay pending. */
+  drain(): Promise<void>
+  close(): Promise<void>
+  isReady(): boolean
+}
+
+/** The gate: where agents ask, and where nothing passes without a rule or a person that lets it. */
+export function createGate(deps: {
+  bus: Bus
+  decider: Decider
+  clock: Clock
+  log: Logger
+  metrics: Metrics
+  policy: () => CompiledPolicy
+  newApprovalId: () => string
+  /** The gate's name; holds of a former life under the same name are known to be dead. */
+  name: string
+  config: Config['gate']
+}): GateService {
+  const { bus, decider, clock, log, metrics, policy, newApprovalId, name, config } = deps
+  const approvals = new Approvals({ bus, decider, clock, log, metrics, newApprovalId, gate: name, limits: config })
+  let subscription: Subscription | undefined
+
+  return {
+    routes: async (app) => {
+      await app.register(actionRoutes, { approvals, decider, policy, metrics, gate: name, config })
+    },
+    async start() {
+      subscription = await bus.broadcast({
+        topics: [Topic.decided],
+        handler: (batch) => {
+          for (const delivery of batch) if (delivery.topic === Topic.decided) approvals.decided(delivery.data)
+        },
+        onGap: () => approvals.holds.look(),
+      })
+    },
+    drain: () => approvals.stop(),
+    async close() {
+      await approvals.stop()
+      await subscription?.close()
+    },
+    isReady: () => subscription !== undefined && bus.isReady(),
+  }
+}

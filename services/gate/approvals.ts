@@ -1,0 +1,394 @@
+import type { AgentRef } from '../../lib/core/actor.ts'
+import { type Approval, Status } from '../../lib/core/approval.ts'
+import { CountersignError, type ErrorCode } from '../../lib/core/errors.ts'
+import {
+  type ActionSummary,
+  type ApprovalDecided,
+  type ApprovalRequested,
+  type DomainEvent,
+  Topic,
+} from '../../lib/core/events.ts'
+import type { Verdict } from '../../lib/core/policy/verdict.ts'
+import { holderId } from '../../lib/core/transition.ts'
+import type { Bus } from '../../lib/ports/bus.ts'
+import type { Clock } from '../../lib/ports/clock.ts'
+import type { ClaimResult, Decider } from '../../lib/ports/decider.ts'
+import type { Logger } from '../../lib/runtime/logger.ts'
+import type { Metrics } from '../../lib/runtime/metrics.ts'
+import { Asked, type AskedApproval } from './asked.ts'
+import { type Hold, Holds } from './holds.ts'
+import { Turns } from './turns.ts'
+
+/** A call that policy wants a person to see. */
+export interface Call {
+  tenant: string
+  agent: AgentRef
+  action: ActionSummary
+  rule: Verdict['rule']
+  risk: Verdict['risk']
+  approval: NonNullable<Verdict['approval']>
+  /** The id that the Idempotency-Key derives, or null. */
+  key: string | null
+  /** The approval that the call names, or null. */
+  named: string | null
+  /** The call will come back, so that its disconnect cancels nothing. */
+  keep: boolean
+  /** How long the caller waits for the outcome, in milliseconds; 0 answers at once. */
+  waitMs: number
+  /** Aborts when the caller's connection is gone. */
+  signal: AbortSignal
+}
+
+export type Answer =
+  /** The one use is this call's: go ahead, with the edits (a JSON merge patch as text) if there are any. */
+  | { type: 'go'; approval: Approval; replayed: boolean }
+  /** Nobody has decided yet; the caller comes back. */
+  | { type: 'pending'; id: string; expiresAt: number; summary: string }
+
+type Place = Extract<Answer, { type: 'pending' }>
+
+const LEAVE_AGAIN_MS = 1_000
+/** After the deadline the decider's clock may be a little behind ours: it is asked this often, this long. */
+const LAST_LOOKS = 5
+const LAST_LOOK_EVERY_MS = 1_000
+
+/**
+ * Takes a call to its answer: uses the approval that fits it, joins one that is pending, or asks for one and holds.
+ * Nothing goes ahead without a claim that was durably won; whatever cannot be known is refused.
+ */
+export class Approvals {
+  readonly #bus: Bus
+  readonly #decider: Decider
+  readonly #clock: Clock
+  readonly #log: Logger
+  readonly #metrics: Metrics
+  readonly #newApprovalId: () => string
+  readonly #gate: string
+  readonly #turns = new Turns()
+  readonly #leaving = new Set<Promise<void>>()
+  readonly asked: Asked
+  readonly holds: Holds
+  #stopping = false
+
+  constructor(deps: {
+    bus: Bus
+    decider: Decider
+    clock: Clock
+    log: Logger
+    metrics: Metrics
+    newApprovalId: () => string
+    /** Name of this gate; the same after a restart, where that is possible. */
+    gate: string
+    limits: { maxHolds: number; maxHoldsPerAgent: number }
+  }) {
+    const { clock, gate, limits } = deps
+    this.#bus = deps.bus
+    this.#decider = deps.decider
+    this.#clock = clock
+    this.#log = deps.log
+    this.#metrics = deps.metrics
+    this.#newApprovalId = deps.newApprovalId
+    this.#gate = gate
+    const epoch = clock.now()
+    let holders = 0
+    this.holds = new Holds({ clock, limits, newHolder: () => holderId(gate, epoch, ++holders) })
+    this.asked = new Asked({ clock, maxPerAgent: limits.maxHoldsPerAgent })
+  }
+
+  decided(event: ApprovalDecided): void {
+    if (event.outcome !== 'approved') this.asked.forget(event.id)
+    this.holds.decided(event)
+  }
+
+  /** Sends the held calls away and waits until their places are left. Their approvals stay pending. */
+  async stop(): Promise<void> {
+    this.#stopping = true
+    this.holds.stop()
+    await Promise.all(this.#leaving)
+  }
+
+  /** Rejects with the refusal when the call must not go ahead. */
+  async answer(call: Call): Promise<Answer> {
+    const hold = this.holds.open(call.agent.id, call.signal)
+    this.#metrics.holds.set(this.holds.size)
+    try {
+      const answer = await this.#turns.take(call.action.fingerprint ?? hold.holder, () => this.#enter(call, hold))
+      if (answer.type === 'go') return await this.#deliver(answer, call)
+      if (call.waitMs === 0) return answer
+      return await this.#wait(answer, call, hold)
+    } finally {
+      hold.release()
+      this.#metrics.holds.set(this.holds.size)
+    }
+  }
+
+  /** The agent's own record; waits up to `waitMs` while it is pending. Rejects with `approval_not_found`. */
+  async watch(request: {
+    tenant: string
+    agentId: string
+    id: string
+    waitMs: number
+    signal: AbortSignal
+  }): Promise<Approval> {
+    const { tenant, agentId, id, waitMs, signal } = request
+    const read = async () => {
+      const approval = await this.#decider.lookup(tenant, id)
+      if (approval.agent.id !== agentId) throw new CountersignError('approval_not_found', 'There is no such approval.')
+      return approval
+    }
+    const first = await read()
+    if (first.status !== Status.pending || waitMs === 0) return first
+    const hold = this.holds.open(agentId, signal)
+    try {
+      hold.bind(id)
+      hold.arm({ waitMs, expiresInMs: first.expiresAt - this.#clock.now() })
+      for (;;) {
+        const { type } = await hold.next()
+        if (type === 'stopping') throw new CountersignError('shutting_down', { approvalId: id, retryAfter: 1 })
+        const approval = await read()
+        if (approval.status !== Status.pending || type === 'waited' || type === 'disconnected') return approval
+      }
+    } finally {
+      hold.release()
+    }
+  }
+
+  /** The record's answer to a call, or a place to wait; asks for a new approval when there is none. */
+  async #enter(call: Call, hold: Hold): Promise<Answer> {
+    const open = call.named === null ? this.#openFor(call) : undefined
+    try {
+      const found = await this.#claim(call, hold, call.named)
+      if (found.outcome !== 'none') return this.#read(found, call, hold)
+    } catch (error) {
+      // A new request is published and held even while the decider is away; what was asked before must be judged.
+      if (open || call.named !== null || !isCode(error, 'decider_unavailable')) throw error
+    }
+    if (!open) return this.#ask(call, hold)
+    const joined = await this.#joinOpen(open, call, hold)
+    if (joined) return joined
+    this.asked.forget(open.id)
+    return this.#ask(call, hold)
+  }
+
+  /** What this gate asked for on behalf of the same call. */
+  #openFor({ key, action }: Call): AskedApproval | undefined {
+    const own = key === null ? undefined : this.asked.get(key)
+    if (own && own.fingerprint !== action.fingerprint)
+      throw new CountersignError(
+        'idempotency_key_reused',
+        'This Idempotency-Key was used for a call with other arguments.',
+      )
+    return action.fingerprint === null ? undefined : this.asked.find(action.fingerprint)
+  }
+
+  /** Joins an approval whose request may still be on its way to the record; undefined when it was used already. */
+  async #joinOpen(open: AskedApproval, call: Call, hold: Hold): Promise<Answer | undefined> {
+    try {
+      const joined = await this.#claim(call, hold, open.id)
+      return joined.outcome === 'used' && !joined.replay ? undefined : this.#read(joined, call, hold)
+    } catch (error) {
+      if (!isCode(error, 'approval_not_found')) throw error
+      hold.bind(open.id)
+      return { type: 'pending', id: open.id, expiresAt: open.expiresAt, summary: call.action.summary }
+    }
+  }
+
+  #claim(call: Call, hold: Hold, approvalId: string | null): Promise<ClaimResult> {
+    return this.#decider.claim({
+      tenant: call.tenant,
+      agentId: call.agent.id,
+      approvalId,
+      key: call.key,
+      fingerprint: call.action.fingerprint,
+      denialMemoryMs: call.approval.denialMemoryMs,
+      holder: call.waitMs === 0 ? null : hold.holder,
+      keep: call.keep || call.waitMs === 0,
+      gate: this.#gate,
+    })
+  }
+
+  #read(result: ClaimResult, call: Call, hold: Hold): Answer {
+    switch (result.outcome) {
+      case 'claimed':
+        this.asked.forget(result.approval.id)
+        return { type: 'go', approval: result.approval, replayed: false }
+      case 'used':
+        this.asked.forget(result.approval.id)
+        if (result.replay) return { type: 'go', approval: result.approval, replayed: true }
+        throw refused('already_used', result.approval, 'The approval was used already. Call again to ask anew.')
+      case 'pending':
+        hold.bind(result.approval.id)
+        return {
+          type: 'pending',
+          id: result.approval.id,
+          expiresAt: result.approval.expiresAt,
+          summary: call.action.summary,
+        }
+      case 'denied':
+      case 'expired':
+      case 'cancelled':
+        throw refusedAs(result.outcome, result.approval)
+      default:
+        throw new CountersignError('approval_not_found', 'There is no such approval.')
+    }
+  }
+
+  /** Publishes the request; the waiter listens before that, so that no decision can come too early. */
+  async #ask(call: Call, hold: Hold): Promise<Answer> {
+    if (call.signal.aborted) throw new CountersignError('approval_cancelled', 'The caller left.')
+    const id = call.key ?? this.#newApprovalId()
+    const requestedAt = this.#clock.now()
+    const { timeoutMs } = call.approval
+    const expiresAt = requestedAt + timeoutMs
+    const data: ApprovalRequested = {
+      id,
+      tenant: call.tenant,
+      agent: call.agent,
+      action: call.action,
+      rule: call.rule,
+      risk: call.risk,
+      approvers: call.approval.approvers,
+      requirements: call.approval.requirements,
+      threshold: call.approval.threshold,
+      reasonRequired: call.approval.reasonRequired,
+      holder: call.waitMs === 0 ? null : hold.holder,
+      keep: call.keep || call.waitMs === 0,
+      denialMemoryMs: call.approval.denialMemoryMs,
+      requestedAt,
+      timeoutMs,
+    }
+    const event: DomainEvent = { topic: Topic.requested, eventId: `${id}:1`, at: requestedAt, data }
+    this.asked.add({ id, agentId: call.agent.id, fingerprint: call.action.fingerprint, expiresAt })
+    hold.bind(id)
+    try {
+      await this.#bus.publish([event])
+    } catch (error) {
+      this.asked.forget(id)
+      throw error
+    }
+    return { type: 'pending', id, expiresAt, summary: call.action.summary }
+  }
+
+  async #wait(place: Place, call: Call, hold: Hold): Promise<Answer> {
+    hold.arm({ waitMs: call.waitMs, expiresInMs: place.expiresAt - this.#clock.now() })
+    for (;;) {
+      const wake = await hold.next()
+      if (call.signal.aborted) return this.#leave(place, call, hold, 'cancel')
+      switch (wake.type) {
+        case 'decided':
+          this.#metrics.resumeSeconds.observe(Math.max(0, this.#clock.now() - wake.event.decidedAt) / 1000)
+          if (wake.event.outcome !== 'approved') throw refusedAs(wake.event.outcome, { ...wake.event, ...place })
+          return this.#deliver(this.#read(await this.#claim(call, hold, place.id), call, hold), call)
+        case 'look': {
+          const answer = await this.#look(place, call, hold)
+          if (answer) return answer
+          break
+        }
+        case 'waited':
+          return this.#leave(place, call, hold, 'keep')
+        case 'deadline':
+          return this.#lastLook(place, call, hold)
+        case 'stopping':
+          await this.#leave(place, call, hold, 'stay')
+          throw new CountersignError('shutting_down', {
+            detail: 'This gate is shutting down. The approval stays pending: send the same call again to join it.',
+            approvalId: place.id,
+            retryAfter: 1,
+          })
+        case 'disconnected':
+          return this.#leave(place, call, hold, 'cancel')
+      }
+    }
+  }
+
+  /** Reads the record; undefined while it is pending, or when it cannot be read now. */
+  async #look(place: Place, call: Call, hold: Hold): Promise<Answer | undefined> {
+    try {
+      const approval = await this.#decider.lookup(call.tenant, place.id)
+      if (approval.status === Status.pending) return undefined
+    } catch (error) {
+      this.#log.warn({ err: error, approvalId: place.id }, 'the record of a held call could not be read')
+      return undefined
+    }
+    return this.#deliver(this.#read(await this.#claim(call, hold, place.id), call, hold), call)
+  }
+
+  /** The time is over: the record has the last word; without it the call is refused, and not as denied. */
+  async #lastLook(place: Place, call: Call, hold: Hold): Promise<Answer> {
+    for (let looks = 0; looks < LAST_LOOKS; looks++) {
+      const answer = await this.#look(place, call, hold)
+      if (answer) return answer
+      await new Promise<void>((resolve) => this.#clock.after(LAST_LOOK_EVERY_MS, resolve))
+    }
+    throw new CountersignError('no_decision', {
+      detail: 'The deadline passed and the record could not be read. Nothing was done; send the same call again.',
+      approvalId: place.id,
+    })
+  }
+
+  /** A use that nobody is there to take is given back: nothing of it was sent. */
+  async #deliver(answer: Answer, call: Call): Promise<Answer> {
+    if (answer.type !== 'go' || answer.replayed || !call.signal.aborted) return answer
+    await this.#decider.settle({
+      tenant: call.tenant,
+      id: answer.approval.id,
+      agentId: call.agent.id,
+      outcome: 'not_executed',
+      status: null,
+      detail: 'The agent had left before it was answered.',
+      gate: this.#gate,
+    })
+    throw new CountersignError('approval_cancelled', 'The caller left.')
+  }
+
+  /** Leaves the place. The caller does not wait for it; a decider that is away is told later. */
+  async #leave(place: Place, call: Call, hold: Hold, then: 'cancel' | 'keep' | 'stay'): Promise<Answer> {
+    const leave = { tenant: call.tenant, id: place.id, holder: hold.holder, then }
+    const left = this.#leaveUntilDone(leave, place.expiresAt).finally(() => this.#leaving.delete(left))
+    this.#leaving.add(left)
+    if (then !== 'cancel') await left
+    return place
+  }
+
+  async #leaveUntilDone(leave: Parameters<Decider['leave']>[0], expiresAt: number): Promise<void> {
+    for (;;) {
+      try {
+        return await this.#decider.leave(leave)
+      } catch (error) {
+        const isAway = isCode(error, 'decider_unavailable')
+        if (!isAway || this.#stopping || this.#clock.now() >= expiresAt) {
+          this.#log.warn({ err: error, approvalId: leave.id }, 'a place could not be left')
+          return
+        }
+        await new Promise<void>((resolve) => this.#clock.after(LEAVE_AGAIN_MS, resolve))
+      }
+    }
+  }
+}
+
+const isCode = (error: unknown, code: ErrorCode): boolean => error instanceof CountersignError && error.code === code
+
+const WORDS = {
+  denied: ['approval_denied', 'An approver denied this call. Do not try it again.'],
+  expired: ['approval_expired', 'Nobody decided in time: the request expired. It was not denied.'],
+  cancelled: ['approval_cancelled', 'The request was withdrawn.'],
+} as const
+
+const refusedAs = (
+  outcome: keyof typeof WORDS,
+  approval: { id: string; expiresAt: number; reason: string | null },
+): CountersignError => refused(WORDS[outcome][0], approval, WORDS[outcome][1])
+
+/** The reason is a person's untrusted text: it has a field of its own and is never part of our words. */
+function refused(
+  code: ErrorCode,
+  { id, expiresAt, reason }: { id: string; expiresAt: number; reason: string | null },
+  detail: string,
+): CountersignError {
+  return new CountersignError(code, {
+    detail,
+    approvalId: id,
+    expiresAt: new Date(expiresAt).toISOString(),
+    ...(reason === null ? {} : { reason }),
+  })
+}

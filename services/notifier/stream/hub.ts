@@ -1,0 +1,160 @@
+import { Topic } from '../../../lib/core/events.ts'
+import { type ApprovalView, viewOf, viewOfRequest } from '../../../lib/core/view.ts'
+import type { Bus, Delivery, Position, Subscription } from '../../../lib/ports/bus.ts'
+import type { Decider } from '../../../lib/ports/decider.ts'
+import type { Logger } from '../../../lib/runtime/logger.ts'
+import { advance, type Cursor, encodeCursor, hasSeen } from './cursor.ts'
+import type { EventName } from './frames.ts'
+
+const REMEMBERED_EVENTS = 10_000
+const REWIND_EVENTS = 1_000
+
+/** One thing that happened, as clients are told of it. */
+export interface Happening {
+  event: EventName
+  approval: ApprovalView
+  position: Position
+  /** The place in the stream after this. */
+  cursor: Cursor
+  encodedCursor: string
+}
+
+/**
+ * Hears every event once and hands it to all listeners in order. Remembers the latest, so that a client that comes
+ * back gets exactly what it missed.
+ */
+export class Hub {
+  readonly #bus: Bus
+  readonly #decider: Decider
+  readonly #log: Logger
+  readonly #listeners = new Set<(happening: Happening) => void>()
+  readonly #gapListeners = new Set<() => void>()
+  readonly #open = new Map<string, ApprovalView>()
+  #recent: Happening[] = []
+  /** What was there before the oldest event that is remembered. */
+  #floor = new Map<string, number>()
+  #cursor: Cursor = new Map()
+  #subscription: Subscription | undefined
+
+  constructor(deps: { bus: Bus; decider: Decider; log: Logger }) {
+    this.#bus = deps.bus
+    this.#decider = deps.decider
+    this.#log = deps.log
+  }
+
+  async start(): Promise<void> {
+    this.#subscription = await this.#bus.broadcast({
+      topics: [Topic.requested, Topic.decided, Topic.settled],
+      rewind: REWIND_EVENTS,
+      handler: async (batch) => {
+        for (const delivery of batch) await this.#hear(delivery)
+      },
+      onGap: () => {
+        for (const listener of this.#gapListeners) listener()
+      },
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.#subscription?.close()
+  }
+
+  isReady(): boolean {
+    return this.#subscription !== undefined && this.#bus.isReady()
+  }
+
+  get cursor(): Cursor {
+    return this.#cursor
+  }
+
+  /** `onGap`: something may have been missed; read the record anew. Returns a function that stops listening. */
+  listen(onHappening: (happening: Happening) => void, onGap: () => void): () => void {
+    this.#listeners.add(onHappening)
+    this.#gapListeners.add(onGap)
+    return () => {
+      this.#listeners.delete(onHappening)
+      this.#gapListeners.delete(onGap)
+    }
+  }
+
+  /** What happened after this cursor; undefined when that is longer ago than anybody remembers. */
+  since(cursor: Cursor): Happening[] | undefined {
+    for (const [partition, floor] of this.#floor) if ((cursor.get(partition) ?? -1) < floor) return undefined
+    return this.#recent.filter(({ position }) => !hasSeen(cursor, position))
+  }
+
+  async #hear(delivery: Delivery): Promise<void> {
+    const { position } = delivery
+    // A bus delivers at least once; listeners hear it once.
+    if (hasSeen(this.#cursor, position)) return
+    const approval = await this.#viewAfter(delivery)
+    if (!this.#floor.has(position.partition)) this.#floor.set(position.partition, position.offset - 1)
+    this.#cursor = advance(this.#cursor, position)
+    if (!approval) return
+    const cursor = this.#cursor
+    const event = EVENT_NAMES[delivery.topic]
+    const happening = { event, approval, position, cursor, encodedCursor: encodeCursor(cursor) }
+    this.#recent.push(happening)
+    if (this.#recent.length > REMEMBERED_EVENTS) this.#forgetOldest()
+    for (const listener of this.#listeners) listener(happening)
+  }
+
+  /** The record right after this event: what was known of it, and what the event says. */
+  async #viewAfter(delivery: Delivery): Promise<ApprovalView | undefined> {
+    const { topic, data } = delivery
+    if (topic === Topic.requested) return this.#keep(viewOfRequest(data))
+    const known = this.#open.get(data.id) ?? (await this.#read(data.tenant, data.id))
+    if (!known || topic === Topic.decide) return undefined
+    const version = Math.max(known.version, data.version ?? known.version)
+    if (topic === Topic.decided)
+      return this.#keep({
+        ...known,
+        status: data.outcome,
+        decidedBy: data.decidedBy,
+        decidedAt: new Date(data.decidedAt).toISOString(),
+        ...(data.reason === null ? {} : { reason: data.reason }),
+        ...(data.edited ? { edited: true } : {}),
+        version,
+      })
+    return this.#keep({
+      ...known,
+      status: data.outcome === 'not_executed' ? 'approved' : 'settled',
+      settlement: {
+        outcome: data.outcome,
+        ...(data.status === null ? {} : { status: data.status }),
+        ...(data.detail === null ? {} : { detail: data.detail }),
+        settledAt: new Date(data.settledAt).toISOString(),
+      },
+      version,
+    })
+  }
+
+  #keep(view: ApprovalView): ApprovalView {
+    const isOpen = view.status === 'pending' || view.status === 'approved'
+    if (isOpen) this.#open.set(view.id, view)
+    else this.#open.delete(view.id)
+    return view
+  }
+
+  async #read(tenant: string, id: string): Promise<ApprovalView | undefined> {
+    try {
+      return viewOf(await this.#decider.lookup(tenant, id))
+    } catch (error) {
+      this.#log.warn({ err: error, approvalId: id }, 'the record of an event could not be read')
+      return undefined
+    }
+  }
+
+  #forgetOldest(): void {
+    const forgotten = this.#recent.slice(0, REMEMBERED_EVENTS / 10)
+    this.#recent = this.#recent.slice(forgotten.length)
+    for (const { position } of forgotten) this.#floor.set(position.partition, position.offset)
+  }
+}
+
+const EVENT_NAMES = {
+  [Topic.requested]: 'requested',
+  [Topic.decide]: 'decided',
+  [Topic.decided]: 'decided',
+  [Topic.settled]: 'settled',
+} as const

@@ -1,0 +1,20 @@
+import { defineConfig } from 'vitest/config'
+
+/** One project per kind of test: `npx vitest run --project unit`. */
+const project = (name: string, more: Record<string, unknown> = {}) => ({
+  test: { name, include: [`test/${name}/**/*.test.ts`], ...more },
+})
+
+export default defineConfig({
+  test: {
+    projects: [
+      project('unit'),
+      project('arch'),
+      project('contract'),
+      project('conformance', { testTimeout: 30_000 }),
+      project('integration', { testTimeout: 30_000, hookTimeout: 30_000 }),
+      project('e2e', { testTimeout: 60_000, hookTimeout: 60_000 }),
+      project('browser', { testTimeout: 60_000, hookTimeout: 60_000 }),
+    ],
+  },
+})
