@@ -31,8 +31,9 @@ export interface RunningServer {
   url: string
   /** True when this start made the directory and its keys. */
   created: boolean
-  agentKey?: string
-  loginUrl?: string
+  agentKey: string | undefined
+  /** Signs the owner in to the page, once. */
+  loginUrl: string | undefined
   /** Stops it; resolves when everything is closed. */
   close(): Promise<void>
 }

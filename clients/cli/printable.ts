@@ -4,9 +4,11 @@
  */
 export const printable = (text: string): string => text.replace(NOT_PRINTABLE, markOf)
 
-/** Controls, format characters (bidi, zero width, tags), lone surrogates, private use, line ends, blank letters. */
-const NOT_PRINTABLE =
-  /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\u{00a0}\u{034f}\u{115f}\u{1160}\u{17b4}\u{17b5}\u{2800}\u{3164}\u{ffa0}]/gu
+/**
+ * Controls, format characters (bidi, zero width), lone surrogates, private use, line ends, blank letters, and what is
+ * never drawn (tags, fillers); the two selectors that only choose how an emoji looks may stay.
+ */
+const NOT_PRINTABLE = /(?![\u{fe0e}\u{fe0f}])[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{DI}\u{a0}\u{2800}]/gu
 
 function markOf(character: string): string {
   const code = character.codePointAt(0) ?? 0
@@ -24,4 +26,4 @@ export const jsonText = (value: unknown, indent?: number): string =>
     [...Array(found.length).keys()].map((at) => `\\u${found.charCodeAt(at).toString(16).padStart(4, '0')}`).join(''),
   )
 
-const RAW_IN_JSON = /[\u{7f}-\u{9f}\p{Cf}\p{Zl}\p{Zp}]/gu
+const RAW_IN_JSON = /[\u{7f}-\u{9f}\p{Cf}\p{Zl}\p{Zp}\p{DI}]/gu

@@ -1,4 +1,4 @@
-import { fit, padEnd, widthOf } from './text-width.ts'
+import { clip, padEnd, widthOf } from './text-width.ts'
 
 export interface Column<T> {
   head: string
@@ -19,13 +19,13 @@ export function table<T>(
   rows: readonly T[],
   options: { width: number | undefined; paintHead: (text: string) => string },
 ): string[] {
-  const cells = rows.map((row) => columns.map(({ cell, most }) => fit(cell(row), most ?? Number.POSITIVE_INFINITY)))
+  const cells = rows.map((row) => columns.map(({ cell, most }) => clip(cell(row), most ?? Number.POSITIVE_INFINITY)))
   const widths = columns.map(({ head }, at) => Math.max(widthOf(head), ...cells.map((line) => widthOf(line[at] ?? ''))))
   const before = widths.slice(0, -1).reduce((sum, width) => sum + width + GAP.length, 0)
   const last = Math.max(LEAST, (options.width ?? Number.POSITIVE_INFINITY) - before)
   const line = (texts: readonly string[], paint: (text: string, at: number) => string) =>
     texts
-      .map((text, at) => paint(at === columns.length - 1 ? fit(text, last) : padEnd(text, widths[at] ?? 0), at))
+      .map((text, at) => paint(at === columns.length - 1 ? clip(text, last) : padEnd(text, widths[at] ?? 0), at))
       .join(GAP)
       .trimEnd()
   return [

@@ -12,7 +12,7 @@ export function widthOf(text: string): number {
 }
 
 /** The text, or its beginning and `…`, in at most `width` columns. */
-export function fit(text: string, width: number): string {
+export function clip(text: string, width: number): string {
   if (widthOf(text) <= width) return text
   let kept = ''
   let used = 0

@@ -1,5 +1,6 @@
+import type { ApprovalView, Decision } from '../sdk/types.ts'
 import { observeServerTime } from './clock.ts'
-import type { ApprovalView, DecisionWord, Problem, Session } from './wire.ts'
+import type { Problem, Session } from './wire.ts'
 
 /** Longer than any answer that does not wait for a person. */
 export const ANSWER_TIMEOUT_MS = 15_000
@@ -62,14 +63,16 @@ export const deleteSession = async (): Promise<void> => {
   await call('DELETE', '/v1/session')
 }
 
-/** Newest first, whatever their status. */
-export const listApprovals = async (limit: number): Promise<ApprovalView[]> =>
-  ((await call('GET', `/v1/approvals?limit=${limit}`)) as { items: ApprovalView[] }).items
+const DECIDED = ['approved', 'claimed', 'settled', 'denied', 'expired', 'cancelled'].join(',')
+
+/** Those that wait no more, the newest request first. */
+export const listDecided = async (limit: number): Promise<ApprovalView[]> =>
+  ((await call('GET', `/v1/approvals?status=${DECIDED}&limit=${limit}`)) as { items: ApprovalView[] }).items
 
 export const getApproval = async (id: string): Promise<ApprovalView> =>
   (await call('GET', `/v1/approvals/${encodeURIComponent(id)}`)) as ApprovalView
 
-export const postDecision = async (id: string, decision: DecisionWord, reason?: string): Promise<ApprovalView> =>
+export const postDecision = async (id: string, decision: Decision, reason?: string): Promise<ApprovalView> =>
   (await call('POST', `/v1/approvals/${encodeURIComponent(id)}/decision`, {
     decision,
     ...(reason === undefined ? {} : { reason }),

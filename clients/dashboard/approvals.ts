@@ -1,13 +1,13 @@
 import { batch, computed, type Signal, signal } from '@preact/signals'
+import type { ApprovalView, Decision } from '../sdk/types.ts'
 import { getApproval, Refusal } from './api.ts'
-import type { ApprovalView, DecisionWord } from './wire.ts'
 
 /** `needs`: the decision that waits for a reason. */
-export type Alert = { text: string; needs?: DecisionWord }
+export type Alert = { text: string; needs?: Decision }
 
 export type Phase =
   | { kind: 'open'; alert?: Alert }
-  | { kind: 'deciding'; decision: DecisionWord }
+  | { kind: 'deciding'; decision: Decision }
   /** Decided, here or elsewhere. `since` is this machine's time; `late` says why the viewer's own decision did not count. */
   | { kind: 'settled'; since: number; late?: string }
 
@@ -19,7 +19,7 @@ export interface Card {
   readonly reason: Signal<string>
 }
 
-const RECENT_LIMIT = 20
+export const RECENT_LIMIT = 20
 const VERSIONS_LIMIT = 10_000
 /** Events of what was missed follow the snapshot at once; what they don't explain is asked for. */
 const LOOKUP_AFTER_MS = 2_000
@@ -81,7 +81,7 @@ function add(approval: ApprovalView): void {
 /** What was decided before the page was opened. */
 export function applyPast(approvals: readonly ApprovalView[]): void {
   batch(() => {
-    for (const approval of approvals) if (approval.status !== 'pending') apply(approval)
+    for (const approval of approvals) apply(approval)
   })
 }
 

@@ -1,4 +1,5 @@
 import { useLayoutEffect, useRef } from 'preact/hooks'
+import type { ApprovalView, Decision } from '../sdk/types.ts'
 import type { Card } from './approvals.ts'
 import { Countdown, Moment } from './countdown.tsx'
 import { cardAttributes } from './keys.ts'
@@ -6,12 +7,12 @@ import { Outcome } from './outcome.tsx'
 import { Preview } from './preview.tsx'
 import { Reply } from './reply.tsx'
 import { Untrusted } from './text.tsx'
-import type { ApprovalView, DecisionWord, Session } from './wire.ts'
+import type { Session } from './wire.ts'
 
 export interface CardProps {
   card: Card
   session: Session
-  onDecide: (card: Card, decision: DecisionWord) => void
+  onDecide: (card: Card, decision: Decision) => void
   onDismiss: (card: Card) => void
 }
 
@@ -77,7 +78,7 @@ export function CardView({ card, session, onDecide, onDismiss }: CardProps) {
             </dd>
           </>
         )}
-        <Votes approval={approval} />
+        {phase.kind !== 'settled' && <Votes approval={approval} />}
       </dl>
       <Preview json={approval.action.preview} truncated={approval.action.previewTruncated} />
       {phase.kind === 'settled' ? (
@@ -144,7 +145,7 @@ function Approvers({ approvers }: { approvers: string[] }) {
 }
 
 function Votes({ approval: { threshold, votes } }: { approval: ApprovalView }) {
-  if (threshold.approve < 2 && threshold.deny < 2 && votes.length === 0) return null
+  if (threshold.approve < 2 && threshold.deny < 2) return null
   const approvals = votes.filter(({ decision }) => decision === 'approve').length
   return (
     <>

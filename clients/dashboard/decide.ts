@@ -1,8 +1,8 @@
+import type { Decision } from '../sdk/types.ts'
 import { isUnauthenticated, messageOf, Refusal } from './api.ts'
 import { apply, type Card, lookUp } from './approvals.ts'
 import { signedOut } from './session.ts'
 import type { Stream } from './stream.ts'
-import type { DecisionWord } from './wire.ts'
 
 const NEEDS_REASON = {
   approve: 'The rule asks for a reason to approve. Write it here; Enter then approves.',
@@ -13,7 +13,7 @@ const NEEDS_REASON = {
 const TOO_LATE = new Set(['already_decided', 'approval_cancelled', 'approval_expired', 'already_used'])
 
 /** Sends one decision for an open card; on any other card it does nothing. The card then tells how it went. */
-export async function decide(card: Card, decision: DecisionWord, stream: Stream): Promise<void> {
+export async function decide(card: Card, decision: Decision, stream: Stream): Promise<void> {
   if (card.phase.value.kind !== 'open' || card.approval.value.status !== 'pending') return
   const reason = card.reason.value.trim()
   if (reason === '' && card.approval.value.reasonRequired.includes(decision)) {
@@ -29,7 +29,7 @@ export async function decide(card: Card, decision: DecisionWord, stream: Stream)
   }
 }
 
-async function refused(card: Card, decision: DecisionWord, error: unknown): Promise<void> {
+async function refused(card: Card, decision: Decision, error: unknown): Promise<void> {
   if (isUnauthenticated(error)) return signedOut('Your session has ended. Sign in again to decide.')
   const text = messageOf(error)
   const problem = error instanceof Refusal ? error.problem : undefined

@@ -1,18 +1,25 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { listApprovals } from './api.ts'
-import { announcement, apply, applyPast, applySnapshot, type Card, cards, forgetAll } from './approvals.ts'
+import type { Decision } from '../sdk/types.ts'
+import { listDecided } from './api.ts'
+import {
+  announcement,
+  apply,
+  applyPast,
+  applySnapshot,
+  type Card,
+  cards,
+  forgetAll,
+  RECENT_LIMIT,
+} from './approvals.ts'
 import { decide } from './decide.ts'
 import { Count, Header } from './header.tsx'
 import { Help } from './help.tsx'
 import { listenToKeys } from './keys.ts'
 import { List } from './list.tsx'
 import { Recent } from './recent.tsx'
-import { mayDecide, signedOut } from './session.ts'
+import { mayDecide, signedOut, voteOf } from './session.ts'
 import { openStream, type Stream } from './stream.ts'
-import type { DecisionWord, Session } from './wire.ts'
-
-/** Enough to find some that were decided among those that still wait. */
-const PAST_LIMIT = 50
+import type { Session } from './wire.ts'
 
 /** What somebody who is signed in sees. */
 export function Desk({ session }: { session: Session }) {
@@ -21,13 +28,13 @@ export function Desk({ session }: { session: Session }) {
 
   useEffect(() => {
     const opened = openStream({
-      onSnapshot: ({ items, reset }) => applySnapshot(items, reset),
+      onSnapshot: applySnapshot,
       onEvent: apply,
       onSignedOut: () => signedOut('Your session has ended. Sign in again.'),
     })
     setStream(opened)
     // The list of past decisions is a comfort: without it the page does its work.
-    listApprovals(PAST_LIMIT).then(applyPast, () => undefined)
+    listDecided(RECENT_LIMIT).then(applyPast, () => undefined)
     return () => {
       opened.close()
       forgetAll()
@@ -39,14 +46,15 @@ export function Desk({ session }: { session: Session }) {
     return listenToKeys({
       onDecide(id, decision) {
         const card = cards.value.find((each) => each.id === id)
-        if (card !== undefined && mayDecide(session)) void decide(card, decision, stream)
+        if (card === undefined || !mayDecide(session) || voteOf(session, card.approval.value)) return
+        void decide(card, decision, stream)
       },
       onHelp: () => help.current?.showModal(),
     })
   }, [stream, session])
 
   if (stream === undefined) return null
-  const onDecide = (card: Card, decision: DecisionWord) => void decide(card, decision, stream)
+  const onDecide = (card: Card, decision: Decision) => void decide(card, decision, stream)
   return (
     <>
       <Header session={session} stream={stream} onHelp={() => help.current?.showModal()} />

@@ -1,4 +1,4 @@
-import type { DecisionWord } from './wire.ts'
+import type { Decision } from '../sdk/types.ts'
 
 const CARD_ATTRIBUTE = 'data-card'
 
@@ -10,12 +10,12 @@ export const cardIdOf = (element: Element | null): string | undefined =>
   element?.closest(`[${CARD_ATTRIBUTE}]`)?.getAttribute(CARD_ATTRIBUTE) ?? undefined
 
 export interface KeyActions {
-  onDecide(id: string, decision: DecisionWord): void
+  onDecide(id: string, decision: Decision): void
   onHelp(): void
 }
 
 const STEPS: Record<string, 1 | -1> = { j: 1, arrowdown: 1, k: -1, arrowup: -1 }
-const DECISIONS: Record<string, DecisionWord> = { y: 'approve', n: 'deny' }
+const DECISIONS: Record<string, Decision> = { y: 'approve', n: 'deny' }
 
 /** A field can go while somebody types in it, when the request is decided elsewhere: what follows is no command. */
 const TYPING_MS = 1_500

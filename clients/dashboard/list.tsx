@@ -1,9 +1,10 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
+import type { Decision } from '../sdk/types.ts'
 import { type Card, cards, dismiss, loaded } from './approvals.ts'
 import { CardView } from './card.tsx'
 import { now } from './clock.ts'
 import { cardIdOf } from './keys.ts'
-import type { DecisionWord, Session } from './wire.ts'
+import type { Session } from './wire.ts'
 
 /** How long a decided card stays before it leaves by itself. */
 const STAY_MS = 8_000
@@ -13,13 +14,7 @@ const STILL_MS = 350
 const PAGE = 50
 
 /** The cards. None moves while somebody points at the list or types in it. */
-export function List({
-  session,
-  onDecide,
-}: {
-  session: Session
-  onDecide: (card: Card, decision: DecisionWord) => void
-}) {
+export function List({ session, onDecide }: { session: Session; onDecide: (card: Card, decision: Decision) => void }) {
   const list = useRef<HTMLElement>(null)
   const pointed = useRef(false)
   const [shown, setShown] = useState(PAGE)

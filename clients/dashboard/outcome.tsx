@@ -1,6 +1,6 @@
+import type { ApprovalView, Status } from '../sdk/types.ts'
 import { Moment } from './countdown.tsx'
 import { Untrusted } from './text.tsx'
-import type { ApprovalView, Status } from './wire.ts'
 
 type Verdict = { word: string; tone: 'yes' | 'no' | 'none' }
 
@@ -62,10 +62,8 @@ const SETTLEMENTS = {
 
 /** What became of an approved call. */
 export function Settlement({ approval: { status, settlement } }: { approval: ApprovalView }) {
-  if (settlement === undefined) {
-    if (status === 'approved') return <p class="settlement">Not used yet.</p>
-    return status === 'claimed' ? <p class="settlement">In use.</p> : null
-  }
+  if (settlement === undefined)
+    return status === 'approved' || status === 'claimed' ? <p class="settlement">No outcome was reported yet.</p> : null
   return (
     <p class={`settlement settlement-${settlement.outcome}`}>
       {SETTLEMENTS[settlement.outcome]}

@@ -1,14 +1,15 @@
 import { useEffect, useRef } from 'preact/hooks'
+import type { Decision } from '../sdk/types.ts'
 import type { Card } from './approvals.ts'
-import { mayDecide } from './session.ts'
-import type { DecisionWord, Session } from './wire.ts'
+import { mayDecide, voteOf } from './session.ts'
+import type { Session } from './wire.ts'
 
 const REASON_LIMIT = 2_000
 
 export interface ReplyProps {
   card: Card
   session: Session
-  onDecide: (card: Card, decision: DecisionWord) => void
+  onDecide: (card: Card, decision: Decision) => void
 }
 
 /** Approve, deny, and the reason. Observers, and those who voted already, see why there is nothing to press. */
@@ -24,7 +25,7 @@ export function Reply({ card, session, onDecide }: ReplyProps) {
   }, [alert])
 
   if (!mayDecide(session)) return <p class="note">You are here as {session.role}: others decide.</p>
-  const vote = approval.votes.find(({ by }) => by.name === session.name)
+  const vote = voteOf(session, approval)
   if (vote !== undefined) return <p class="note">You voted to {vote.decision}. It waits for others now.</p>
 
   function onKeyDown(event: KeyboardEvent) {

@@ -1,4 +1,5 @@
 import { signal } from '@preact/signals'
+import type { ApprovalView } from '../sdk/types.ts'
 import { createSession, deleteSession, getSession, isUnauthenticated, messageOf } from './api.ts'
 import type { Session } from './wire.ts'
 
@@ -78,3 +79,7 @@ async function resume(): Promise<void> {
 const DECIDERS = new Set(['approver', 'admin'])
 
 export const mayDecide = (session: Session): boolean => DECIDERS.has(session.role)
+
+/** The vote that this person gave already. */
+export const voteOf = (session: Session, approval: ApprovalView): ApprovalView['votes'][number] | undefined =>
+  approval.votes.find(({ by }) => by.name === session.name)

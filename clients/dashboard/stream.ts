@@ -1,12 +1,14 @@
 import { type ReadonlySignal, signal } from '@preact/signals'
+import type { ApprovalView, Decision } from '../sdk/types.ts'
 import { ANSWER_TIMEOUT_MS, getSession, isUnauthenticated, postDecision, Refusal } from './api.ts'
-import type { ApprovalView, ClientFrame, DecisionWord, ServerFrame, SnapshotFrame } from './wire.ts'
+import type { ClientFrame, ServerFrame, SnapshotFrame } from './wire.ts'
 
 /** `live` from the first snapshot on: what the page shows is what the server knows. */
 export type StreamStatus = 'connecting' | 'live' | 'reconnecting'
 
 export interface StreamOptions {
-  onSnapshot(frame: SnapshotFrame): void
+  /** Everything that is pending, whole. */
+  onSnapshot(items: ApprovalView[], reset: boolean): void
   onEvent(approval: ApprovalView): void
   onSignedOut(): void
 }
@@ -14,7 +16,7 @@ export interface StreamOptions {
 export interface Stream {
   status: ReadonlySignal<StreamStatus>
   /** Resolves with the record as it then stands; rejects with a Refusal. Sending the same decision again is safe. */
-  decide(id: string, decision: DecisionWord, reason?: string): Promise<ApprovalView>
+  decide(id: string, decision: Decision, reason?: string): Promise<ApprovalView>
   close(): void
 }
 
@@ -36,6 +38,7 @@ export function openStream({ onSnapshot, onEvent, onSignedOut }: StreamOptions):
   const waiters = new Map<string, Waiter>()
   let socket: WebSocket | undefined
   let cursor: string | undefined
+  let parts: SnapshotFrame[] = []
   let attempt = 0
   let lastRef = 0
   let closed = false
@@ -81,10 +84,8 @@ export function openStream({ onSnapshot, onEvent, onSignedOut }: StreamOptions):
   function receive(frame: ServerFrame): void {
     switch (frame.type) {
       case 'snapshot':
-        cursor = frame.cursor
-        attempt = 0
-        onSnapshot(frame)
-        status.value = 'live'
+        parts = frame.reset ? [frame] : [...parts, frame]
+        if (!frame.more) receiveSnapshot()
         break
       case 'event':
         cursor = frame.cursor
@@ -99,11 +100,24 @@ export function openStream({ onSnapshot, onEvent, onSignedOut }: StreamOptions):
     }
   }
 
+  function receiveSnapshot(): void {
+    const whole = parts
+    parts = []
+    cursor = whole.at(-1)?.cursor
+    attempt = 0
+    onSnapshot(
+      whole.flatMap(({ items }) => items),
+      whole.some(({ reset }) => reset),
+    )
+    status.value = 'live'
+  }
+
   function lose(): void {
+    parts = []
     for (const waiter of [...waiters.values()]) waiter(undefined)
   }
 
-  function ask(id: string, decision: DecisionWord, reason: string | undefined): Promise<Parameters<Waiter>[0]> {
+  function ask(id: string, decision: Decision, reason: string | undefined): Promise<Parameters<Waiter>[0]> {
     const current = socket
     if (current?.readyState !== WebSocket.OPEN) return Promise.resolve(undefined)
     lastRef += 1

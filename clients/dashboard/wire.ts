@@ -1,46 +1,6 @@
-/** What the server sends, as far as the page reads it. Instants are RFC 3339 UTC. */
+import type { ApprovalView, Decision } from '../sdk/types.ts'
 
-export type DecisionWord = 'approve' | 'deny'
-export type Status = 'pending' | 'approved' | 'claimed' | 'settled' | 'denied' | 'expired' | 'cancelled'
-export type Risk = 'low' | 'medium' | 'high' | 'critical'
-
-export interface ActorView {
-  id: string
-  name: string
-  type: 'user' | 'system' | 'agent'
-  via: string
-}
-
-export interface ApprovalView {
-  id: string
-  tenant: string
-  status: Status
-  agent: { id: string; name: string; session?: string; user?: string }
-  action: {
-    kind: string
-    tool?: string
-    method?: string
-    target?: string
-    summary: string
-    /** The redacted arguments, as JSON text. */
-    preview: string
-    previewTruncated: boolean
-  }
-  rule: { id: string; ids: string[]; why: string[] }
-  risk: Risk
-  approvers: string[]
-  threshold: { approve: number; deny: number }
-  reasonRequired: DecisionWord[]
-  votes: { by: ActorView; decision: DecisionWord; reason?: string; at: string }[]
-  decidedBy: ActorView[]
-  decidedAt?: string
-  reason?: string
-  edited?: boolean
-  settlement?: { outcome: 'executed' | 'failed' | 'not_executed' | 'unknown'; status?: number; detail?: string }
-  requestedAt: string
-  expiresAt: string
-  version: number
-}
+/** What the server sends to the page alone; records are as in the SDK. Instants are RFC 3339 UTC. */
 
 export interface Session {
   id: string
@@ -61,11 +21,13 @@ export interface Problem {
 
 export interface SnapshotFrame {
   type: 'snapshot'
-  /** Everything pending that this session may see. */
+  /** Everything pending that this session may see, or a part of it. */
   items: ApprovalView[]
   cursor: string
   /** True: the server can't tell what was missed; forget what you had. */
   reset: boolean
+  /** True: another part follows. */
+  more: boolean
 }
 
 export type ServerFrame =
@@ -76,4 +38,4 @@ export type ServerFrame =
 
 export type ClientFrame =
   | { type: 'subscribe'; after?: string }
-  | { type: 'decide'; ref: string; id: string; decision: DecisionWord; reason?: string }
+  | { type: 'decide'; ref: string; id: string; decision: Decision; reason?: string }

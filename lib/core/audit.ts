@@ -45,11 +45,7 @@ export function auditApproval(approval: Approval): string[] {
 
   const told = replay(approval)
   expect('status', approval.status, told.status)
-  expect(
-    'votes',
-    approval.votes.map(({ by, decision, reason, at }) => ({ by, decision, reason, at })),
-    told.votes,
-  )
+  expect('votes', approval.votes, told.votes)
   expect('decidedAt', approval.decidedAt, told.decidedAt)
   expect('decidedBy', approval.decidedBy, told.decidedBy)
   expect('reason', approval.reason, told.reason)
@@ -59,13 +55,11 @@ export function auditApproval(approval: Approval): string[] {
   return faults
 }
 
-type ToldVote = Pick<Approval['votes'][number], 'by' | 'decision' | 'reason' | 'at'>
-
 /** The changing part of a record as its history tells it. */
 function replay({ history }: Approval) {
   const told = {
     status: Status.pending as Status,
-    votes: [] as ToldVote[],
+    votes: [] as Approval['votes'],
     decidedAt: null as number | null,
     decidedBy: [] as Approval['decidedBy'],
     reason: null as string | null,
@@ -81,7 +75,7 @@ function replay({ history }: Approval) {
       case 'voted':
       case 'approved':
       case 'denied':
-        told.votes.push({ by, decision: entry.decision, reason: entry.reason, at })
+        told.votes.push({ by, decision: entry.decision, reason: entry.reason, at, meets: entry.meets })
         if (entry.type === 'voted') break
         told.status = entry.type
         told.decidedAt = at

@@ -5,9 +5,9 @@ import type { DecisionWord, SettleOutcome } from './events.ts'
 /** What happened to a record, in order. `returned` is a claim given back because nothing was executed. */
 export type HistoryEvent =
   | { type: 'requested'; requestHash: string }
-  | { type: 'voted'; decision: DecisionWord; reason: string | null }
-  | { type: 'approved'; decision: 'approve'; reason: string | null; editsHash: string | null }
-  | { type: 'denied'; decision: 'deny'; reason: string | null }
+  | { type: 'voted'; decision: DecisionWord; reason: string | null; meets: string[] }
+  | { type: 'approved'; decision: 'approve'; reason: string | null; meets: string[]; editsHash: string | null }
+  | { type: 'denied'; decision: 'deny'; reason: string | null; meets: string[] }
   | { type: 'expired' }
   | { type: 'cancelled'; reason: string | null }
   | { type: 'claimed'; holder: string; gate: string; key: string | null }

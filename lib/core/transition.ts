@@ -38,6 +38,12 @@ export type Transition =
 /** A holder is `gate:epoch:number`; a gate that started again leaves the holders of its former lives behind. */
 export const holderId = (gate: string, epoch: number, number: number): string => `${gate}:${epoch}:${number}`
 
+/** Read from the end: a gate's name may hold colons (`host:4100`). */
+function holderParts(holder: string): { gate: string; epoch: number } {
+  const parts = holder.split(':')
+  return { gate: parts.slice(0, -2).join(':'), epoch: Number(parts.at(-2)) }
+}
+
 /** The record that an `approval.requested` makes. Its own events are none: the request is on the bus already. */
 export function createApproval(event: ApprovalRequested, now: number): Approval {
   const by: Actor = { id: event.agent.id, name: event.agent.name, type: 'agent', via: 'http' }
@@ -111,16 +117,10 @@ function decide(approval: Approval, command: CommandOf<'decide'>, now: number): 
   if (ineligible) return refuse(approval, ...ineligible)
   if (approval.status !== Status.pending) return decideAgain(approval, decision)
 
-  if (reason === null && approval.reasonRequired.includes(decision))
+  if ((reason === null || reason.trim() === '') && approval.reasonRequired.includes(decision))
     return refuse(approval, 'reason_required', `The rule asks for a reason to ${decision}.`)
   if (edits !== null && decision === 'deny')
     return refuse(approval, 'edits_not_allowed', 'Only an approval can carry edits.')
-  if (edits !== null && approval.threshold.approve > 1)
-    return refuse(
-      approval,
-      'edits_not_allowed',
-      'This approval needs several votes, and all must be for the same arguments.',
-    )
   if (edits !== null && approval.action.fingerprint === null)
     return refuse(approval, 'edits_not_allowed', 'The arguments were not read whole, so they cannot be edited.')
 
@@ -136,8 +136,12 @@ function decide(approval: Approval, command: CommandOf<'decide'>, now: number): 
     meets: approval.requirements.filter(({ anyOf }) => mayVote(anyOf, by)).map(({ rule }) => rule),
   }
   const votes = [...approval.votes, vote]
-  if (!isSettledBy(approval, votes, decision))
-    return write({ ...approval, votes }, { type: 'voted', decision, reason }, by, now)
+  const { meets } = vote
+  const isSettled = isSettledBy(approval, votes, decision)
+  // Whoever approves edits approves other arguments than those who voted before, or must vote after.
+  if (edits !== null && !(isSettled && approval.votes.every((each) => each.decision === 'deny')))
+    return refuse(approval, 'edits_not_allowed', SEVERAL_VOTES)
+  if (!isSettled) return write({ ...approval, votes }, { type: 'voted', decision, reason, meets }, by, now)
 
   const decided: Approval = {
     ...approval,
@@ -150,10 +154,12 @@ function decide(approval: Approval, command: CommandOf<'decide'>, now: number): 
   }
   const event: HistoryEvent =
     decision === 'approve'
-      ? { type: 'approved', decision, reason, editsHash: edits === null ? null : sha256Hex(edits) }
-      : { type: 'denied', decision, reason }
+      ? { type: 'approved', decision, reason, meets, editsHash: edits === null ? null : sha256Hex(edits) }
+      : { type: 'denied', decision, reason, meets }
   return write(decided, event, by, now)
 }
+
+const SEVERAL_VOTES = 'This approval needs several votes, and all must be for the same arguments.'
 
 /** The standing decision wins: the same word again changes nothing, the other one is refused. */
 function decideAgain(approval: Approval, decision: DecisionWord): Transition {
@@ -269,10 +275,10 @@ function join(approval: Approval, { holder, keep }: CommandOf<'join'>, now: numb
 
 /** A gate that started again has lost the connections of its former lives. */
 function withoutFormerLives(holders: readonly string[], holder: string): string[] {
-  const [gate, epoch] = holder.split(':')
+  const { gate, epoch } = holderParts(holder)
   return holders.filter((each) => {
-    const [otherGate, otherEpoch] = each.split(':')
-    return each !== holder && !(otherGate === gate && Number(otherEpoch) < Number(epoch))
+    const other = holderParts(each)
+    return each !== holder && !(other.gate === gate && other.epoch < epoch)
   })
 }
 

@@ -24,7 +24,6 @@ export async function createHttpApp(deps: {
   const app: FastifyInstance = fastify({
     loggerInstance: log.child({ part: 'http' }, { level: log.level === 'info' ? 'warn' : log.level }),
     genReqId: ({ headers }) => traceIdOf(headers.traceparent) ?? randomBytes(16).toString('hex'),
-    requestIdLogLabel: 'traceId',
     bodyLimit: MAX_BODY_BYTES,
     routerOptions: { maxParamLength: 200 },
     forceCloseConnections: 'idle',

@@ -49,7 +49,7 @@ export function createDecider(deps: {
     store,
     clock,
     onWrite(approval, isStep) {
-      void relay.push(approval)
+      relay.push(approval)
       sweeper.expect(approval)
       if (!isStep) return
       if (approval.status === Status.pending) pending.wake()

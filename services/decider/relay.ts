@@ -6,6 +6,7 @@ import type { Logger } from '../../lib/runtime/logger.ts'
 
 const SCAN_EVERY_MS = 1_000
 const SCAN_LIMIT = 500
+const REMEMBERED_EVENTS = 10_000
 
 /**
  * Publishes what records owe the bus: right after the write, and by a scan what a crash or an outage left behind.
@@ -16,7 +17,10 @@ export class Relay {
   readonly #bus: Bus
   readonly #clock: Clock
   readonly #log: Logger
-  readonly #underWay = new Map<string, Promise<void>>()
+  readonly #underWay = new Set<Promise<void>>()
+  /** A record that is written while its events are on their way, or before they are cleared, brings them once more. */
+  readonly #sending = new Set<string>()
+  readonly #sent = new Set<string>()
   #cancelScan: () => void = () => {}
   #scanning: Promise<void> = Promise.resolve()
   #closed = false
@@ -37,26 +41,36 @@ export class Relay {
     this.#closed = true
     this.#cancelScan()
     await this.#scanning
-    await Promise.allSettled(this.#underWay.values())
+    await Promise.allSettled(this.#underWay)
   }
 
   /** Publishes a record's outbox; a failure is left to the scan. */
-  push(approval: Approval): Promise<void> {
-    if (approval.outbox.length === 0) return Promise.resolve()
-    const key = `${approval.id}:${approval.version}`
+  push(approval: Approval): void {
+    if (approval.outbox.length === 0) return
     const pushed = this.#publish(approval)
       .catch((error: unknown) => this.#log.warn({ err: error, approvalId: approval.id }, 'events wait for the bus'))
-      .finally(() => this.#underWay.delete(key))
-    this.#underWay.set(key, pushed)
-    return pushed
+      .finally(() => this.#underWay.delete(pushed))
+    this.#underWay.add(pushed)
   }
 
   async #publish({ id, outbox }: Approval): Promise<void> {
-    await this.#bus.publish(outbox)
-    await this.#store.clearOutbox(
-      id,
-      outbox.map(({ eventId }) => eventId),
-    )
+    const unsent = outbox.filter(({ eventId }) => !this.#sent.has(eventId) && !this.#sending.has(eventId))
+    for (const { eventId } of unsent) this.#sending.add(eventId)
+    try {
+      await this.#bus.publish(unsent)
+      for (const { eventId } of unsent) this.#remember(eventId)
+    } finally {
+      for (const { eventId } of unsent) this.#sending.delete(eventId)
+    }
+    const sent = outbox.map(({ eventId }) => eventId).filter((eventId) => this.#sent.has(eventId))
+    await this.#store.clearOutbox(id, sent)
+  }
+
+  #remember(eventId: string): void {
+    this.#sent.add(eventId)
+    if (this.#sent.size <= REMEMBERED_EVENTS) return
+    const [oldest] = this.#sent
+    if (oldest !== undefined) this.#sent.delete(oldest)
   }
 
   async #scan(): Promise<void> {

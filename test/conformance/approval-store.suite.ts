@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { type Approval, CLAIM_TIMEOUT_MS, dueAt, type Status } from '../../lib/core/approval.ts'
 import { auditApproval } from '../../lib/core/audit.ts'
 import type { ApprovalStore, ListQuery } from '../../lib/ports/approval-store.ts'
-import { after, anApproval, approved, claimed, denied, REQUESTED_AT, settled } from '../support/approvals.ts'
+import { anApproval, approved, claimed, denied, REQUESTED_AT, settled, stepped } from '../support/approvals.ts'
 
 /** A store over storage of its own, empty at first. */
 export interface ApprovalStoreHarness {
@@ -214,8 +214,8 @@ export function runApprovalStoreConformance(name: string, makeHarness: () => Pro
           standing,
           ...[...may].reverse(),
           settled(claimed(approved(at(5)))),
-          after(at(6), cancel),
-          after(at(7), { type: 'timeout' }, REQUESTED_AT + 10 * MINUTE),
+          stepped(at(6), cancel),
+          stepped(at(7), { type: 'timeout' }, REQUESTED_AT + 10 * MINUTE),
           denied(at(8), REQUESTED_AT + MINUTE - 1),
           anApproval(),
         )

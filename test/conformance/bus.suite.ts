@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { DomainEvent, EventOf, Topic } from '../../lib/core/events.ts'
 import { type Bus, type Delivery, PoisonMessageError } from '../../lib/ports/bus.ts'
-import { requestedEvent } from '../support/approvals.ts'
+import { decideEvent, requestedEvent, settledEvent } from '../support/approvals.ts'
+import { createInbox, deferred, PATIENCE } from './inbox.ts'
 
 /** A bus over storage of its own, empty at first. */
 export interface BusHarness {
@@ -18,8 +19,6 @@ export interface BusHarness {
 }
 
 const REQUESTED: Topic[] = ['approval.requested']
-/** Long enough for a consumer group of a real broker. */
-const PATIENCE = { timeout: 20_000, interval: 5 }
 
 /** What every bus must do. */
 export function runBusConformance(name: string, makeHarness: () => Promise<BusHarness>): void {
@@ -359,68 +358,4 @@ function chunks<T>(items: readonly T[], size: number): T[][] {
   return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
     items.slice(index * size, (index + 1) * size),
   )
-}
-
-const decideEvent = ({ data: { id, tenant }, at }: EventOf<'approval.requested'>): EventOf<'approval.decide'> => ({
-  topic: 'approval.decide',
-  eventId: `${id}:decide`,
-  at,
-  data: {
-    commandId: `${id}:decide`,
-    id,
-    tenant,
-    decision: 'approve',
-    actor: { id: 'key_alice', name: 'alice', type: 'user', via: 'topic' },
-    reason: null,
-    edits: null,
-    at,
-  },
-})
-
-const settledEvent = ({ data: { id, tenant }, at }: EventOf<'approval.requested'>): EventOf<'approval.settled'> => ({
-  topic: 'approval.settled',
-  eventId: `${id}:settled`,
-  at,
-  data: {
-    id,
-    tenant,
-    outcome: 'executed',
-    status: 200,
-    detail: null,
-    gate: 'gate',
-    settledAt: at,
-    version: 4,
-    historyHash: null,
-  },
-})
-
-interface Inbox {
-  deliveries: Delivery[]
-  handler(batch: readonly Delivery[]): Promise<void>
-  /** Resolves when so many have come; fails when there are more. */
-  has(count: number): Promise<void>
-  ids(): string[]
-}
-
-function createInbox(): Inbox {
-  const deliveries: Delivery[] = []
-  return {
-    deliveries,
-    handler: async (batch) => {
-      deliveries.push(...batch)
-    },
-    has: async (count) => {
-      await vi.waitFor(() => expect(deliveries.length).toBeGreaterThanOrEqual(count), PATIENCE)
-      expect(deliveries).toHaveLength(count)
-    },
-    ids: () => deliveries.map(({ eventId }) => eventId),
-  }
-}
-
-function deferred(): { promise: Promise<void>; resolve(): void } {
-  let resolve = () => {}
-  const promise = new Promise<void>((settle) => {
-    resolve = settle
-  })
-  return { promise, resolve: () => resolve() }
 }

@@ -43,6 +43,47 @@ export function requestedEvent(overrides: Partial<ApprovalRequested> = {}): Even
   return { topic: 'approval.requested', eventId: `${data.id}:0`, at: data.requestedAt, data }
 }
 
+/** An approval by topic. */
+export const decideEvent = ({
+  data: { id, tenant },
+  at,
+}: EventOf<'approval.requested'>): EventOf<'approval.decide'> => ({
+  topic: 'approval.decide',
+  eventId: `${id}:decide`,
+  at,
+  data: {
+    commandId: `${id}:decide`,
+    id,
+    tenant,
+    decision: 'approve',
+    actor: { id: 'key_alice', name: 'alice', type: 'user', via: 'topic' },
+    reason: null,
+    edits: null,
+    at,
+  },
+})
+
+/** A report that the call was executed. */
+export const settledEvent = ({
+  data: { id, tenant },
+  at,
+}: EventOf<'approval.requested'>): EventOf<'approval.settled'> => ({
+  topic: 'approval.settled',
+  eventId: `${id}:settled`,
+  at,
+  data: {
+    id,
+    tenant,
+    outcome: 'executed',
+    status: 200,
+    detail: null,
+    gate: 'gate',
+    settledAt: at,
+    version: 4,
+    historyHash: null,
+  },
+})
+
 /** A pending record of such a request, with a history that verifies. */
 export function anApproval(overrides: Partial<ApprovalRequested> = {}): Approval {
   const { data } = requestedEvent(overrides)
@@ -50,20 +91,20 @@ export function anApproval(overrides: Partial<ApprovalRequested> = {}): Approval
 }
 
 /** The record after a command that must apply. */
-export function after(approval: Approval, command: Command, now = approval.requestedAt + 1_000): Approval {
+export function stepped(approval: Approval, command: Command, now = approval.requestedAt + 1_000): Approval {
   const result = transition(approval, command, now)
   if (result.kind !== 'applied') throw new Error(`${command.type} did not apply: ${JSON.stringify(result)}`)
   return result.approval
 }
 
 export const approved = (approval: Approval, now?: number): Approval =>
-  after(approval, { type: 'decide', decision: 'approve', by: ALICE, reason: null, edits: null }, now)
+  stepped(approval, { type: 'decide', decision: 'approve', by: ALICE, reason: null, edits: null }, now)
 
 export const denied = (approval: Approval, now?: number): Approval =>
-  after(approval, { type: 'decide', decision: 'deny', by: ALICE, reason: null, edits: null }, now)
+  stepped(approval, { type: 'decide', decision: 'deny', by: ALICE, reason: null, edits: null }, now)
 
 export const claimed = (approval: Approval, now?: number): Approval =>
-  after(
+  stepped(
     approval,
     {
       type: 'claim',
@@ -78,7 +119,7 @@ export const claimed = (approval: Approval, now?: number): Approval =>
   )
 
 export const settled = (approval: Approval, now?: number): Approval =>
-  after(
+  stepped(
     approval,
     {
       type: 'settle',

@@ -155,10 +155,8 @@ export function createApprovalStore({ db, groupCommit }: ApprovalStoreDeps): App
       await read(() => reachable.get())
     },
     close: async () => {
-      if (closed) return
-      // Operations commit in their order: when this one has, every write before it has.
-      await write(() => undefined)
       closed = true
+      await groupCommit.settled()
     },
   }
 }

@@ -1,8 +1,8 @@
-import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { DatabaseSync } from '@photostructure/sqlite'
-import { createFile, type Database } from './database.ts'
-import { reasonOf, StorageError } from './storage-error.ts'
+import { createFile, type Database, isBusy } from './database.ts'
+import { isCode, reasonOf, StorageError } from './storage-error.ts'
 
 /** The files of one installation. */
 export interface DataDirectory {
@@ -18,8 +18,6 @@ export interface OwnedDataDirectory extends DataDirectory {
   close(): void
 }
 
-const SQLITE_BUSY = 5
-
 /**
  * Creates the directory (mode 0700) where it is missing, without owning it: for commands that work beside a server.
  * Throws StorageError when it is no directory or cannot be created.
@@ -29,9 +27,8 @@ export function prepareDataDirectory(path: string): DataDirectory {
   try {
     mkdirSync(absolute, { recursive: true, mode: 0o700 })
   } catch (error) {
-    throw new StorageError(`the data directory ${absolute} cannot be created: ${whyNot(absolute, error)}`, {
-      cause: error,
-    })
+    const why = isCode(error, 'EEXIST') ? 'it is a file' : reasonOf(error)
+    throw new StorageError(`the data directory ${absolute} cannot be created: ${why}`, { cause: error })
   }
   return { path: absolute, database: join(absolute, 'countersign.db'), keys: join(absolute, 'keys.db') }
 }
@@ -74,8 +71,7 @@ function takeLock(directory: string, pidFile: string): Database {
     return lock
   } catch (error) {
     lock?.close()
-    if (!(error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY))
-      throw unusable(directory, error)
+    if (!isBusy(error)) throw unusable(directory, error)
     throw new StorageError(
       `the data directory ${directory} is in use by ${ownerIn(pidFile)}: stop it, or choose another directory`,
       { cause: error },
@@ -93,8 +89,3 @@ function ownerIn(pidFile: string): string {
 
 const unusable = (directory: string, error: unknown): StorageError =>
   new StorageError(`the data directory ${directory} cannot be written: ${reasonOf(error)}`, { cause: error })
-
-function whyNot(path: string, error: unknown): string {
-  if (statSync(path, { throwIfNoEntry: false })?.isFile()) return 'it is a file'
-  return reasonOf(error)
-}

@@ -1,12 +1,13 @@
 import { closeSync, openSync } from 'node:fs'
 import { DatabaseSync, type DatabaseSyncInstance } from '@photostructure/sqlite'
 import type { Schema } from './schema.ts'
-import { reasonOf, StorageError } from './storage-error.ts'
+import { isCode, reasonOf, StorageError } from './storage-error.ts'
 
 export type Database = DatabaseSyncInstance
 
 const BUSY_TIMEOUT_MS = 5_000
 const SYNCHRONOUS_FULL = 2
+const SQLITE_BUSY = 5
 
 /**
  * Opens a database file, creates it (mode 0600) and brings its schema up to date. What is committed survives a power
@@ -34,12 +35,12 @@ export function createFile(path: string): void {
     closeSync(openSync(path, 'wx', 0o600))
   } catch (error) {
     // A file that exists must not be opened here: closing it would drop the locks that this process holds on it.
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    if (!isCode(error, 'EEXIST')) throw error
   }
 }
 
 function prepareForWriting(db: Database, path: string, schema: Schema): void {
-  if (pragma(db, 'journal_mode') !== 'wal') db.exec('PRAGMA journal_mode = WAL')
+  useWal(db)
   // SQLite forgets this setting: a WAL database opened again runs at NORMAL, which loses commits in a power cut.
   db.exec('PRAGMA synchronous = FULL')
   db.exec('PRAGMA cache_size = -32768')
@@ -47,6 +48,20 @@ function prepareForWriting(db: Database, path: string, schema: Schema): void {
   if (pragma(db, 'journal_mode') !== 'wal' || pragma(db, 'synchronous') !== SYNCHRONOUS_FULL)
     throw new StorageError(`${path} cannot be written durably: its file system does not support WAL`)
   migrate(db, path, schema)
+}
+
+/** The busy timeout does not cover this switch, and two processes may meet at a new file. */
+function useWal(db: Database): void {
+  const deadline = performance.now() + BUSY_TIMEOUT_MS
+  while (pragma(db, 'journal_mode') !== 'wal') {
+    try {
+      db.exec('PRAGMA journal_mode = WAL')
+      return
+    } catch (error) {
+      if (!isBusy(error) || performance.now() >= deadline) throw error
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5)
+    }
+  }
 }
 
 function migrate(db: Database, path: string, { migrations }: Schema): void {
@@ -83,3 +98,7 @@ function refuseNewer(version: number, path: string, known: number): void {
 const versionOf = (db: Database): number => Number(pragma(db, 'user_version'))
 
 const pragma = (db: Database, name: string): unknown => db.prepare(`PRAGMA ${name}`).get()?.[name]
+
+/** True when another connection holds the lock that was wanted. */
+export const isBusy = (error: unknown): boolean =>
+  error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY

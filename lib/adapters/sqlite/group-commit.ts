@@ -10,6 +10,8 @@ export interface GroupCommit {
    * but SQL, and may run twice. Rejects with SQLite's error when the transaction fails.
    */
   run<T>(operation: () => T): Promise<T>
+  /** Resolves when all that was queued before is committed or rejected. */
+  settled(): Promise<void>
 }
 
 interface Queued {
@@ -93,5 +95,7 @@ export function createGroupCommit(db: Database): GroupCommit {
         queue.push({ execute, reject })
         if (queue.length === 1) setImmediate(flush)
       }),
+    // Immediates run in their order: behind the flush of what is queued now.
+    settled: () => new Promise((resolve) => setImmediate(resolve)),
   }
 }

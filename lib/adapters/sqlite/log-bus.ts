@@ -9,6 +9,7 @@ import type { Database } from './database.ts'
 import { createEventLog, type LogRow } from './event-log.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { createLogReader, type LogReader } from './log-reader.ts'
+import { createLogTail, type DecodableRow } from './log-tail.ts'
 import { createOffsetKeeper } from './offset-keeper.ts'
 import { reasonOf } from './storage-error.ts'
 
@@ -35,8 +36,8 @@ export interface LogBus extends Bus {
 
 /** Rows that one read looks at, and so the most that a batch holds. */
 const BATCH = 500
-/** Decoded events that are kept, so that several subscriptions decode each of them once. */
-const RECENT = 1_000
+/** Rows kept in memory for subscriptions that keep up. */
+const TAIL = 1_000
 const PRUNE_BATCH = 2_000
 /** How long after a failed write the bus calls itself away, before it may be tried again. */
 const AWAY_MS = 1_000
@@ -48,7 +49,7 @@ const LONGEST_CAUSE = 1_000
  */
 export function createLogBus({ db, groupCommit, codec, clock, logger, source }: LogBusDeps): LogBus {
   const log = createEventLog(db)
-  const recent = new Map<number, Delivery>()
+  const tail = createLogTail(TAIL)
   const readers = new Set<LogReader>()
   const subscriptions = new Set<Subscription>()
   const groups = new Map<string, { members: ConsumerGroup; reader: LogReader }>()
@@ -80,7 +81,8 @@ export function createLogBus({ db, groupCommit, codec, clock, logger, source }: 
       return { topic, key: data.id, eventId, at, ...codec.encode(event, source) }
     })
     const seqs = await write(() => rows.map(log.append))
-    head = Math.max(head, ...seqs)
+    for (const [index, row] of rows.entries()) tail.add(decodable({ ...row, seq: seqs[index]! }))
+    head = Math.max(head, seqs.at(-1)!)
     wakeReaders()
   }
 
@@ -94,17 +96,14 @@ export function createLogBus({ db, groupCommit, codec, clock, logger, source }: 
     })
   }
 
-  function decode(row: LogRow): Delivery {
-    const known = recent.get(row.seq)
-    if (known) return known
-    const event = codec.decode(row.topic as Topic, row)
-    const delivery: Delivery = { ...event, position: { partition: 'log', offset: row.seq } }
-    recent.set(row.seq, delivery)
-    for (const oldest of recent.keys()) {
-      if (recent.size <= RECENT) break
-      recent.delete(oldest)
+  function decodable(row: LogRow): DecodableRow {
+    const { seq, topic } = row
+    let decoded: Delivery | undefined
+    const decode = () => {
+      decoded ??= { ...codec.decode(topic as Topic, row), position: { partition: 'log', offset: seq } }
+      return decoded
     }
-    return delivery
+    return { seq, topic, decode }
   }
 
   async function setAside(consumer: string, seqs: readonly number[], cause: unknown): Promise<void> {
@@ -119,7 +118,7 @@ export function createLogBus({ db, groupCommit, codec, clock, logger, source }: 
     consumer: string
     topics: readonly Topic[]
     position: number
-    isWanted(row: LogRow): boolean
+    isWanted(row: DecodableRow): boolean
     handle(batch: Delivery[]): Promise<boolean>
     moved(position: number): void
   }
@@ -128,9 +127,10 @@ export function createLogBus({ db, groupCommit, codec, clock, logger, source }: 
     async function read(position: number) {
       const end = Math.min(head, position + BATCH)
       const batch: Delivery[] = []
-      for (const row of log.read(topics, position, end).filter(isWanted)) {
+      const rows = tail.read(topics, position, end) ?? log.read(topics, position, end).map(decodable)
+      for (const row of rows.filter(isWanted)) {
         try {
-          batch.push(decode(row))
+          batch.push(row.decode())
         } catch (error) {
           await setAside(consumer, [row.seq], error)
         }
@@ -243,8 +243,7 @@ export function createLogBus({ db, groupCommit, codec, clock, logger, source }: 
   async function close(): Promise<void> {
     closed = true
     await Promise.all([...subscriptions].map((each) => each.close()))
-    // Operations commit in their order: when this one has, every publish before it has.
-    await groupCommit.run(() => undefined)
+    await groupCommit.settled()
   }
 
   function refuseClosed(): void {

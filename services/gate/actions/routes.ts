@@ -21,7 +21,7 @@ import type { Approvals, Call } from '../approvals.ts'
 import { toolAction } from './tool-action.ts'
 
 const Text = Type.String({ minLength: 1, maxLength: 200 })
-const Call = Type.Object(
+const CallBody = Type.Object(
   {
     tool: Text,
     args: Type.Optional(Type.Object({}, { additionalProperties: true })),
@@ -82,7 +82,7 @@ export const actionRoutes: FastifyPluginAsyncTypebox<{
           '`Prefer: wait=N` bounds the wait in seconds, `Prefer: respond-async` answers 202 at once. ' +
           '`Idempotency-Key` makes a retry join the same approval; `Countersign-Approval` names one.',
         tags: ['actions'],
-        body: Call,
+        body: CallBody,
         response: answers({ 200: Allowed, 202: Pending }),
       },
     },

@@ -11,6 +11,7 @@ const REWIND_EVENTS = 1_000
 
 /** One thing that happened, as clients are told of it. */
 export interface Happening {
+  eventId: string
   event: EventName
   approval: ApprovalView
   position: Position
@@ -31,6 +32,7 @@ export class Hub {
   readonly #gapListeners = new Set<() => void>()
   readonly #open = new Map<string, ApprovalView>()
   #recent: Happening[] = []
+  readonly #recentIds = new Set<string>()
   /** What was there before the oldest event that is remembered. */
   #floor = new Map<string, number>()
   #cursor: Cursor = new Map()
@@ -79,22 +81,24 @@ export class Hub {
 
   /** What happened after this cursor; undefined when that is longer ago than anybody remembers. */
   since(cursor: Cursor): Happening[] | undefined {
-    for (const [partition, floor] of this.#floor) if ((cursor.get(partition) ?? -1) < floor) return undefined
+    for (const [partition, floor] of this.#floor) if ((cursor.get(partition) ?? floor) < floor) return undefined
     return this.#recent.filter(({ position }) => !hasSeen(cursor, position))
   }
 
   async #hear(delivery: Delivery): Promise<void> {
     const { position } = delivery
-    // A bus delivers at least once; listeners hear it once.
     if (hasSeen(this.#cursor, position)) return
-    const approval = await this.#viewAfter(delivery)
+    // An event may be published more than once; listeners hear of it once.
+    const approval = this.#recentIds.has(delivery.eventId) ? undefined : await this.#viewAfter(delivery)
     if (!this.#floor.has(position.partition)) this.#floor.set(position.partition, position.offset - 1)
     this.#cursor = advance(this.#cursor, position)
     if (!approval) return
     const cursor = this.#cursor
     const event = EVENT_NAMES[delivery.topic]
-    const happening = { event, approval, position, cursor, encodedCursor: encodeCursor(cursor) }
+    const { eventId } = delivery
+    const happening = { eventId, event, approval, position, cursor, encodedCursor: encodeCursor(cursor) }
     this.#recent.push(happening)
+    this.#recentIds.add(eventId)
     if (this.#recent.length > REMEMBERED_EVENTS) this.#forgetOldest()
     for (const listener of this.#listeners) listener(happening)
   }
@@ -148,7 +152,10 @@ export class Hub {
   #forgetOldest(): void {
     const forgotten = this.#recent.slice(0, REMEMBERED_EVENTS / 10)
     this.#recent = this.#recent.slice(forgotten.length)
-    for (const { position } of forgotten) this.#floor.set(position.partition, position.offset)
+    for (const { eventId, position } of forgotten) {
+      this.#recentIds.delete(eventId)
+      this.#floor.set(position.partition, position.offset)
+    }
   }
 }
 

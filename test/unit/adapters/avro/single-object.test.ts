@@ -163,7 +163,9 @@ describe('malformed bytes', () => {
 
   it('with an int past 32 bits are refused', () => {
     const ints = singleObject('int', [])
-    const body = singleObject('long', []).encode(2 ** 31).subarray(10)
+    const body = singleObject('long', [])
+      .encode(2 ** 31)
+      .subarray(10)
     expect(() => ints.decode(Buffer.concat([ints.encode(0).subarray(0, 10), body]))).toThrow('more than 32 bits')
   })
 

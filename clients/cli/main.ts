@@ -1,0 +1,181 @@
+#!/usr/bin/env node
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Deps } from './deps.ts'
+import { CliError, usageError } from './failure.ts'
+import type { Local, LocalData, LogLine, Owner } from './local.ts'
+import { run } from './program.ts'
+import { createTerminal } from './terminal.ts'
+
+// Everything heavy (services, storage, codecs) is loaded by the command that needs it: the others start at once.
+
+function readOwner(dataDir: string): Owner | undefined {
+  const file = join(dataDir, 'owner.json')
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw usageError(`${file} cannot be read (${error instanceof Error && 'code' in error ? error.code : 'error'}).`)
+  }
+  try {
+    const { url, token, agentKey } = JSON.parse(text) as Partial<Owner>
+    if (typeof url === 'string' && typeof token === 'string' && typeof agentKey === 'string')
+      return { url, token, agentKey }
+  } catch {
+    // Not JSON is as wrong as other JSON.
+  }
+  throw usageError(`${file} is damaged. Start again: countersign up --data ${dataDir}`)
+}
+
+async function openKeys(dataDir: string) {
+  const { prepareDataDirectory } = await import('../../lib/adapters/sqlite/data-directory.ts')
+  const { openDatabase } = await import('../../lib/adapters/sqlite/database.ts')
+  const { createKeyStore } = await import('../../lib/adapters/sqlite/key-store.ts')
+  const { KEYS_SCHEMA } = await import('../../lib/adapters/sqlite/schema.ts')
+  const { systemClock } = await import('../../lib/runtime/clock.ts')
+  const db = openDatabase(prepareDataDirectory(dataDir).keys, KEYS_SCHEMA)
+  return { store: createKeyStore({ db, clock: systemClock }), close: () => db.close() }
+}
+
+/** A directory to read keys from must be there already; only `keys create` makes one. */
+function existing(dataDir: string): string {
+  if (!existsSync(join(dataDir, 'keys.db'))) throw usageError(`There are no keys in ${dataDir}: is --data right?`)
+  return dataDir
+}
+
+/** Runs with the keys of a directory, and leaves it closed. */
+const withKeys = <R>(dataDir: string, use: (store: Awaited<ReturnType<typeof openKeys>>['store']) => Promise<R>) =>
+  explained(async () => {
+    const keys = await openKeys(dataDir)
+    try {
+      return await use(keys.store)
+    } finally {
+      keys.close()
+    }
+  })
+
+async function openData(dataDir: string): Promise<LocalData> {
+  const { prepareDataDirectory } = await import('../../lib/adapters/sqlite/data-directory.ts')
+  const { openDatabase } = await import('../../lib/adapters/sqlite/database.ts')
+  const { createApprovalStore } = await import('../../lib/adapters/sqlite/approval-store.ts')
+  const { createGroupCommit } = await import('../../lib/adapters/sqlite/group-commit.ts')
+  const { headOfLog, readLog } = await import('../../lib/adapters/sqlite/read-log.ts')
+  const { MAIN_SCHEMA } = await import('../../lib/adapters/sqlite/schema.ts')
+  const { avroCodec } = await import('../../lib/adapters/avro/event-codec.ts')
+  if (!existsSync(join(dataDir, 'countersign.db')))
+    throw usageError(`There are no records in ${dataDir}: give the data directory of a server with --data.`)
+  const db = openDatabase(prepareDataDirectory(dataDir).database, MAIN_SCHEMA, { readOnly: true })
+  const store = createApprovalStore({ db, groupCommit: createGroupCommit(db) })
+  const codec = avroCodec()
+  return {
+    records: () => store.scan(),
+    record: (id) => store.get(id),
+    head: () => headOfLog(db),
+    log: (query) =>
+      readLog({ db, codec }, query).map(
+        ({ seq, topic, key, eventId, at, event, error }): LogLine => ({
+          seq,
+          topic,
+          key,
+          eventId,
+          at,
+          source: event?.source ?? null,
+          data: event?.data ?? null,
+          error,
+        }),
+      ),
+    close: async () => db.close(),
+  }
+}
+
+const EXITS: Record<string, 2 | 3> = { ConfigError: 2, PolicyError: 2, StorageError: 3 }
+const SYSTEM: Record<string, string> = {
+  EADDRINUSE: 'The port is in use: stop what uses it, or choose another with --port.',
+  EACCES: 'The system does not allow that port or address: choose a port above 1023.',
+  EADDRNOTAVAIL: 'This machine does not have that address: choose another with --host.',
+  ENOTFOUND: 'That address is unknown: choose another with --host.',
+}
+
+/** Turns what services and storage reject with into words and an exit code. */
+async function explained<R>(call: () => Promise<R>): Promise<R> {
+  try {
+    return await call()
+  } catch (error) {
+    if (!(error instanceof Error) || error instanceof CliError) throw error
+    const system = 'code' in error && typeof error.code === 'string' ? SYSTEM[error.code] : undefined
+    if (system !== undefined) throw new CliError(`${error.message}\n${system}`, 3, { cause: error })
+    const exit = EXITS[error.name]
+    if (exit !== undefined) throw new CliError(error.message, exit, { cause: error })
+    throw error
+  }
+}
+
+const local: Local = {
+  up: ({ quiet, ...options }) =>
+    explained(async () => {
+      const { startUp } = await import('../../services/up.ts')
+      const { createLogger } = await import('../../lib/runtime/logger.ts')
+      return startUp({ ...options, ...(quiet ? { log: createLogger('error') } : {}) })
+    }),
+  owner: async (dataDir) => readOwner(dataDir),
+  loginLink: (dataDir) =>
+    withKeys(dataDir, async (store) => {
+      const { Directory } = await import('../../lib/runtime/directory.ts')
+      const { hashSecret } = await import('../../lib/runtime/keys.ts')
+      const { systemClock } = await import('../../lib/runtime/clock.ts')
+      const owner = readOwner(dataDir)
+      if (!owner) throw usageError(`No server is known in ${dataDir}. Start one here: countersign up`)
+      const key = await store.findByHash(hashSecret(owner.token))
+      if (!key) throw usageError("The owner's token was revoked: sign in to the page with a token of your own.")
+      const code = await new Directory({ agents: [], approvers: [] }, store, systemClock).issueLoginCode(key.id)
+      return `${owner.url}/login#code=${code}`
+    }),
+  createKey: (dataDir, request) =>
+    withKeys(dataDir, async (store) => {
+      const { hashSecret, newKeyId, newSecret } = await import('../../lib/runtime/keys.ts')
+      const id = newKeyId()
+      const secret = newSecret(request.role)
+      await store.insert({ ...request, id, hash: hashSecret(secret), createdAt: Date.now() })
+      return { id, secret }
+    }),
+  listKeys: async (dataDir) => withKeys(existing(dataDir), (store) => store.list()),
+  revokeKey: async (dataDir, id) => withKeys(existing(dataDir), (store) => store.revoke(id)),
+  openData: (dataDir) => explained(() => openData(dataDir)),
+}
+
+/** The version in package.json, found from the source tree and from dist/ alike. */
+function version(): string {
+  for (const path of ['../../package.json', '../../../package.json']) {
+    const url = new URL(path, import.meta.url)
+    if (existsSync(url)) return String(JSON.parse(readFileSync(url, 'utf8')).version)
+  }
+  return '0.0.0'
+}
+
+let stopping: AbortController | undefined
+function interrupted(): AbortSignal {
+  if (stopping) return stopping.signal
+  const controller = new AbortController()
+  stopping = controller
+  // Once: a second signal ends the process as it always does.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => controller.abort())
+  return controller.signal
+}
+
+// Who reads us may have seen enough (`| head`): then there is nobody to write to, and nothing went wrong.
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0)
+    throw error
+  })
+
+const deps: Deps = {
+  local,
+  terminal: createTerminal(process),
+  env: process.env,
+  version: version(),
+  now: Date.now,
+  interrupted,
+}
+process.exitCode = await run(process.argv.slice(2), deps)

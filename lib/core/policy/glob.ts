@@ -1,0 +1,31 @@
+/** Left free for a richer glob: to take them literally now would change their meaning then. */
+const RESERVED = /[?[\]{}!()\\|]/
+
+/** Why a glob is refused, or undefined. */
+export function globFault(glob: string): string | undefined {
+  if (glob === '') return 'an empty glob matches nothing'
+  const found = RESERVED.exec(glob)
+  return found ? `"${found[0]}" has no meaning in a glob: * alone has, and lists say the rest` : undefined
+}
+
+/** What stands before the first `*`. */
+export const literalPrefix = (glob: string): string => {
+  const star = glob.indexOf('*')
+  return star < 0 ? glob : glob.slice(0, star)
+}
+
+/** True when the whole text fits; `*` is any run of characters, also `/`, `.` and none. No backtracking. */
+export function matchesGlob(glob: string, text: string): boolean {
+  const [head = '', ...rest] = glob.split('*')
+  const tail = rest.pop()
+  if (tail === undefined) return glob === text
+  if (text.length < head.length + tail.length || !text.startsWith(head) || !text.endsWith(tail)) return false
+  const end = text.length - tail.length
+  let at = head.length
+  for (const piece of rest) {
+    const found = text.indexOf(piece, at)
+    if (found < 0 || found + piece.length > end) return false
+    at = found + piece.length
+  }
+  return at <= end
+}

@@ -1,0 +1,71 @@
+/** A step into a value: a key, an index, or every element. */
+export type Step = { key: string } | { index: number } | { every: true }
+
+export interface Path {
+  /** As the policy spells it. */
+  text: string
+  root: 'args' | 'context'
+  steps: Step[]
+}
+
+const STEP = /\.([A-Za-z_$][\w$-]*)|\[(\d{1,6})\]|\[\*\]|\["((?:[^"\\]|\\["\\])+)"\]/y
+const ROOTS = ['args', 'context'] as const
+const LATER_ROOTS = new Set(['headers', 'query', 'body'])
+
+/** Reads `args.items[*].price`, `args["odd key"][0]`; returns why not for anything else. */
+export function parsePath(text: string): Path | string {
+  const name = /^\w*/.exec(text)?.[0] ?? ''
+  if (LATER_ROOTS.has(name)) return `paths into ${name} are not supported by this version`
+  const root = ROOTS.find((each) => each === name)
+  if (!root) return 'a path begins with args or context'
+  const steps: Step[] = []
+  let at = name.length
+  while (at < text.length) {
+    STEP.lastIndex = at
+    const found = STEP.exec(text)
+    if (!found) return `the path cannot be read at character ${at + 1}: use .key, ["odd key"], [0] or [*]`
+    at = STEP.lastIndex
+    const [, key, index, quoted] = found
+    if (key !== undefined) steps.push({ key })
+    else if (index !== undefined) steps.push({ index: Number(index) })
+    else if (quoted !== undefined) steps.push({ key: quoted.replace(/\\(["\\])/g, '$1') })
+    else steps.push({ every: true })
+  }
+  return { text, root, steps }
+}
+
+export interface Found {
+  values: unknown[]
+  /** False when the path ends early in some place: an element without the key, say. */
+  whole: boolean
+}
+
+/**
+ * What stands at the end of a path. `lenient` lets `[*]` take a value that is no list as a list of one: what arrives
+ * alone must not slip past a rule that looks for it in a list.
+ */
+export function valuesAt(root: unknown, steps: readonly Step[], lenient: boolean): Found {
+  let values: unknown[] = [root]
+  let whole = true
+  for (const step of steps) {
+    const next: unknown[] = []
+    for (const value of values) {
+      if ('every' in step) {
+        if (Array.isArray(value)) for (const item of value) next.push(item)
+        else if (lenient) next.push(value)
+        else whole = false
+        continue
+      }
+      const inner = 'key' in step ? memberOf(value, step.key) : Array.isArray(value) ? value[step.index] : undefined
+      if (inner === undefined) whole = false
+      else next.push(inner)
+    }
+    values = next
+  }
+  return { values, whole }
+}
+
+const memberOf = (value: unknown, key: string): unknown =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) && Object.hasOwn(value, key)
+    ? (value as Record<string, unknown>)[key]
+    : undefined

@@ -1,0 +1,67 @@
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Clock } from '../lib/ports/clock.ts'
+import type { KeyStore, Role } from '../lib/ports/key-store.ts'
+import { hashSecret, newKeyId, newSecret } from '../lib/runtime/keys.ts'
+
+/**
+ * What the owner of a data directory has: where the server is, and the credentials that its first start made. Kept in
+ * `owner.json` in the directory, mode 0600, so that the owner's shell needs no flags.
+ */
+export interface Owner {
+  url: string
+  token: string
+  agentKey: string
+}
+
+const fileIn = (dataDir: string): string => join(dataDir, 'owner.json')
+
+/** Undefined where no server ever ran, or the file is not ours. */
+export function readOwner(dataDir: string): Owner | undefined {
+  try {
+    const owner: unknown = JSON.parse(readFileSync(fileIn(dataDir), 'utf8'))
+    return isOwner(owner) ? owner : undefined
+  } catch {
+    return undefined
+  }
+}
+
+export function writeOwner(dataDir: string, { url, token, agentKey }: Owner): void {
+  const file = fileIn(dataDir)
+  writeFileSync(`${file}.new`, `${JSON.stringify({ url, token, agentKey })}\n`, { mode: 0o600 })
+  renameSync(`${file}.new`, file)
+}
+
+/**
+ * The credentials of the owner: those of the file, or new ones where the key store is empty. Where keys exist and the
+ * file does not, nothing is made: whoever took it away meant it.
+ */
+export async function ensureOwner(
+  dataDir: string,
+  keys: KeyStore,
+  clock: Clock,
+): Promise<{ owner: Omit<Owner, 'url'> | undefined; created: boolean }> {
+  const known = readOwner(dataDir)
+  if (known) return { owner: known, created: false }
+  if ((await keys.list()).length > 0) return { owner: undefined, created: false }
+  const create = async (name: string, role: Role) => {
+    const secret = newSecret(role)
+    await keys.insert({
+      id: newKeyId(),
+      hash: hashSecret(secret),
+      name,
+      role,
+      tenant: 'default',
+      groups: [],
+      email: null,
+      createdAt: clock.now(),
+    })
+    return secret
+  }
+  return { owner: { token: await create('owner', 'admin'), agentKey: await create('agent', 'agent') }, created: true }
+}
+
+const isOwner = (value: unknown): value is Owner =>
+  typeof value === 'object' &&
+  value !== null &&
+  ['url', 'token', 'agentKey'].every((name) => typeof Reflect.get(value, name) === 'string')
