@@ -1,6 +1,8 @@
 import type { Approval } from '../../lib/core/approval.ts'
 import type { Topic } from '../../lib/core/events.ts'
-import type { Key, Role } from '../../lib/ports/key-store.ts'
+
+export const ROLES = ['agent', 'approver', 'admin', 'observer', 'service'] as const
+export type Role = (typeof ROLES)[number]
 
 /** What this machine can do without a server's help: run one, and look into a data directory. */
 export interface Local {
@@ -11,7 +13,8 @@ export interface Local {
   /** A fresh link that signs the owner in to the page, once. */
   loginLink(dataDir: string): Promise<string>
   createKey(dataDir: string, request: NewKey): Promise<{ id: string; secret: string }>
-  listKeys(dataDir: string): Promise<Key[]>
+  /** Never the secrets, nor their hashes. */
+  listKeys(dataDir: string): Promise<KeyInfo[]>
   revokeKey(dataDir: string, id: string): Promise<boolean>
   /** Reads beside a server that may run. Rejects with CliError 2 where there is no data. */
   openData(dataDir: string): Promise<LocalData>
@@ -51,6 +54,12 @@ export interface NewKey {
   tenant: string
   groups: string[]
   email: string | null
+}
+
+export interface KeyInfo extends NewKey {
+  id: string
+  /** Milliseconds since the epoch. */
+  createdAt: number
 }
 
 /** An entry of the log, or why it cannot be decoded. */

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import pc from 'picocolors'
 import type { Deps } from './deps.ts'
 import { CliError, usageError } from './failure.ts'
 import type { Local, LocalData, LogLine, Owner } from './local.ts'
@@ -139,7 +140,8 @@ const local: Local = {
       await store.insert({ ...request, id, hash: hashSecret(secret), createdAt: Date.now() })
       return { id, secret }
     }),
-  listKeys: async (dataDir) => withKeys(existing(dataDir), (store) => store.list()),
+  listKeys: async (dataDir) =>
+    withKeys(existing(dataDir), async (store) => (await store.list()).map(({ hash: _, ...key }) => key)),
   revokeKey: async (dataDir, id) => withKeys(existing(dataDir), (store) => store.revoke(id)),
   openData: (dataDir) => explained(() => openData(dataDir)),
 }
@@ -170,9 +172,11 @@ for (const stream of [process.stdout, process.stderr])
     throw error
   })
 
+// picocolors also colours for CI logs; a pipe must get plain text unless it was asked for.
+const colored = pc.isColorSupported && (process.stdout.isTTY || Boolean(process.env.FORCE_COLOR))
 const deps: Deps = {
   local,
-  terminal: createTerminal(process),
+  terminal: createTerminal(process, colored),
   env: process.env,
   version: version(),
   now: Date.now,

@@ -25,10 +25,8 @@ export interface Terminal {
 type Input = NodeJS.ReadStream | ReadStream
 type Output = NodeJS.WriteStream | WriteStream
 
-export function createTerminal(streams: { stdin: Input; stdout: Output; stderr: Output }): Terminal {
+export function createTerminal(streams: { stdin: Input; stdout: Output; stderr: Output }, colored: boolean): Terminal {
   const { stdin, stdout, stderr } = streams
-  // picocolors also colours for CI logs; a pipe must get plain text unless it was asked for.
-  const colored = pc.isColorSupported && (stdout.isTTY === true || Boolean(process.env.FORCE_COLOR))
   return {
     out: (line) => stdout.write(`${line}\n`),
     err: (line) => stderr.write(`${line}\n`),

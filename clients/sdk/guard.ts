@@ -20,8 +20,7 @@ export interface ActionContext {
   user?: string
   summary?: string
   risk?: Risk
-  labels?: Record<string, string>
-  callback?: string
+  labels?: string[]
 }
 
 /** A call that a person is being asked about. Keep `approvalId` if the process may restart meanwhile. */

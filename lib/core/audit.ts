@@ -30,6 +30,15 @@ export function requestHash(approval: Approval): string {
  * must be what the history says: a changed entry, a changed field, and a missing or added entry all show.
  */
 export function auditApproval(approval: Approval): string[] {
+  try {
+    return faultsOf(approval)
+  } catch {
+    // A stored record can be damaged in any way: what cannot even be read is a fault too.
+    return ['the record cannot be read']
+  }
+}
+
+function faultsOf(approval: Approval): string[] {
   const { history } = approval
   const broken = brokenLink(history)
   if (broken !== undefined) return [`history entry ${broken} was changed, removed or added`]

@@ -75,12 +75,8 @@ export class Relay {
 
   async #scan(): Promise<void> {
     try {
-      const owing = await this.#store.findOutbox(SCAN_LIMIT)
-      await Promise.all(
-        owing
-          .filter(({ id, version }) => !this.#underWay.has(`${id}:${version}`))
-          .map((approval) => this.push(approval)),
-      )
+      for (const approval of await this.#store.findOutbox(SCAN_LIMIT)) this.push(approval)
+      await Promise.all(this.#underWay)
     } catch (error) {
       this.#log.warn({ err: error }, 'the outbox scan failed')
     }

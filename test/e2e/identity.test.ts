@@ -42,7 +42,7 @@ scenario('every route but health and sign-in needs an identity', async ({ url })
   for (const path of paths) expect([path, (await fetch(url + path)).status]).toEqual([path, 401])
   for (const path of ['/healthz', '/readyz']) expect((await fetch(url + path)).status).toBe(200)
   const missing = await fetch(`${url}/v2/nothing`)
-  expect([missing.status, (await missing.json()).code]).toEqual([404, 'not_found'])
+  expect([missing.status, ((await missing.json()) as { code: string }).code]).toEqual([404, 'not_found'])
 })
 
 scenario('agents do not decide and people do not act as agents', async ({ agent, admin }) => {

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { ROLES, type Role } from '../../../lib/ports/key-store.ts'
 import type { Deps } from '../deps.ts'
 import { CliError } from '../failure.ts'
+import { ROLES, type Role } from '../local.ts'
 import { withData } from '../options.ts'
 import { jsonText, printable } from '../printable.ts'
 import { table } from '../table.ts'
@@ -50,7 +50,7 @@ async function create({ data, json, email, ...request }: CreateOptions, { local,
 }
 
 async function list({ data, json }: Common, { local, terminal }: Deps): Promise<void> {
-  const keys = (await local.listKeys(data)).map(({ hash: _, createdAt, ...rest }) => ({
+  const keys = (await local.listKeys(data)).map(({ createdAt, ...rest }) => ({
     ...rest,
     createdAt: new Date(createdAt).toISOString(),
   }))

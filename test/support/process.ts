@@ -1,0 +1,62 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { onTestFinished } from 'vitest'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+export interface CountersignProcess {
+  child: ChildProcess
+  url: string
+  /** Everything it wrote so far. */
+  stdout(): string
+  stderr(): string
+  /** Ends it with this signal; resolves with its exit code, or the signal. */
+  end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals | null>
+}
+
+/** Runs `countersign` from source in a process of its own; killed with the test. */
+export function runCountersign(args: readonly string[], options: { cwd: string; env?: Record<string, string> }) {
+  const child = spawn(
+    process.execPath,
+    ['--import', fileURLToPath(import.meta.resolve('tsx')), `${ROOT}clients/cli/main.ts`, ...args],
+    { cwd: options.cwd, env: { ...process.env, NO_COLOR: '1', ...options.env }, stdio: ['pipe', 'pipe', 'pipe'] },
+  )
+  let stdout = ''
+  let stderr = ''
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk
+  })
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk
+  })
+  const exited = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals | null)
+  onTestFinished(async () => {
+    child.kill('SIGKILL')
+    await exited
+  })
+  return { child, exited, stdout: () => stdout, stderr: () => stderr }
+}
+
+/** Runs `countersign up` and resolves when it says that it is ready. */
+export async function startProcess(options: { cwd: string; args?: readonly string[] }): Promise<CountersignProcess> {
+  const { child, exited, stdout, stderr } = runCountersign(['up', ...(options.args ?? [])], options)
+  const url = await new Promise<string>((resolve, reject) => {
+    const look = () => {
+      const found = /^ready (\S+)/m.exec(stdout())
+      if (found?.[1]) resolve(found[1])
+    }
+    child.stdout?.on('data', look)
+    void exited.then((code) => reject(new Error(`countersign up ended (${code}):\n${stdout()}${stderr()}`)))
+  })
+  return {
+    child,
+    url,
+    stdout,
+    stderr,
+    async end(signal) {
+      child.kill(signal)
+      return exited
+    },
+  }
+}
