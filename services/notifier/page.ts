@@ -6,6 +6,11 @@ import { CountersignError } from '../../lib/core/errors.ts'
 
 /** The built page: one document for its views, and files with a hash in their name that never change. */
 export const page: FastifyPluginAsync<{ directory: string }> = async (app, { directory }) => {
+  // The page is what signs a person in, so it is open; everything that it shows is not.
+  app.addHook('onRoute', (route) => {
+    route.config = { ...route.config, access: 'public' }
+    route.schema = { ...route.schema, hide: true }
+  })
   const isBuilt = existsSync(join(directory, 'index.html'))
   if (isBuilt)
     await app.register(staticFiles, {
@@ -15,11 +20,6 @@ export const page: FastifyPluginAsync<{ directory: string }> = async (app, { dir
       maxAge: '365d',
       index: false,
     })
-  // The page is what signs a person in, so it is open; everything that it shows is not.
-  app.addHook('onRoute', (route) => {
-    route.config = { ...route.config, access: 'public' }
-    route.schema = { ...route.schema, hide: true }
-  })
   for (const path of ['/', '/login'])
     app.get(path, async (_request, reply) => {
       if (!isBuilt) throw new CountersignError('not_found', 'The page is not built. Run `npm run build`.')

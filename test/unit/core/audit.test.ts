@@ -4,24 +4,24 @@ import type { Approval } from '../../../lib/core/approval.ts'
 import { auditApproval } from '../../../lib/core/audit.ts'
 import { appendHistory, brokenLink } from '../../../lib/core/history.ts'
 import { transition } from '../../../lib/core/transition.ts'
-import { after, claim, decide, pending, person, REQUESTED_AT, settle, TIMEOUT_MS } from './fixture.ts'
+import { claim, decide, pending, person, REQUESTED_AT, recordAfter, settle, TIMEOUT_MS } from './fixture.ts'
 
 const alice = person('alice', ['finance'])
 const bob = person('bob', ['finance'])
 const two = { threshold: { approve: 2, deny: 1 }, approvers: ['group:finance'] }
-const approved = after(pending(), decide(alice, 'approve', { reason: 'ok', edits: '{"amount":1}' }))
+const approved = recordAfter(pending(), decide(alice, 'approve', { reason: 'ok', edits: '{"amount":1}' }))
 
 const RECORDS: Record<string, Approval> = {
   pending: pending(),
-  'voted on': after(pending(two), decide(alice, 'approve', { reason: 'first' })),
-  'approved by two': after(pending(two), decide(alice, 'approve'), decide(bob, 'approve', { reason: 'second' })),
+  'voted on': recordAfter(pending(two), decide(alice, 'approve', { reason: 'first' })),
+  'approved by two': recordAfter(pending(two), decide(alice, 'approve'), decide(bob, 'approve', { reason: 'second' })),
   'approved with edits': approved,
-  denied: after(pending(), decide(alice, 'deny', { reason: 'no' })),
-  cancelled: after(pending(), { type: 'cancel', by: alice, reason: 'left' }),
+  denied: recordAfter(pending(), decide(alice, 'deny', { reason: 'no' })),
+  cancelled: recordAfter(pending(), { type: 'cancel', by: alice, reason: 'left' }),
   expired: transition(approved, { type: 'timeout' }, REQUESTED_AT + TIMEOUT_MS).approval,
-  claimed: after(approved, claim({ key: 'apr_k' })),
-  returned: after(approved, claim(), settle('not_executed')),
-  settled: after(approved, claim(), settle('not_executed'), claim(), settle('executed')),
+  claimed: recordAfter(approved, claim({ key: 'apr_k' })),
+  returned: recordAfter(approved, claim(), settle('not_executed')),
+  settled: recordAfter(approved, claim(), settle('not_executed'), claim(), settle('executed')),
 }
 
 const UNAUDITED = new Set(['version', 'updatedAt', 'holders', 'keep', 'outbox'])
@@ -64,8 +64,7 @@ describe.each(Object.entries(RECORDS))('a record that is %s', (_, record) => {
   it('shows an entry that was taken out, doubled or moved', () => {
     for (let index = 0; index < record.history.length; index++) {
       const without = { ...record, history: record.history.toSpliced(index, 1) }
-      const isReturnedUse = record.history.at(-1)?.type === 'returned' && index === record.history.length - 1
-      expect(auditApproval(without), `without ${index}`).not.toEqual(isReturnedUse ? ['never'] : [])
+      expect(auditApproval(without), `without ${index}`).not.toEqual([])
       const doubled = { ...record, history: record.history.toSpliced(index, 0, record.history[index]!) }
       expect(auditApproval(doubled), `doubled ${index}`).not.toEqual([])
     }

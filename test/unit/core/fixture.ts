@@ -77,7 +77,7 @@ export const settle = (outcome: 'executed' | 'failed' | 'not_executed' | 'unknow
 })
 
 /** The record after these commands, all of which must be applied. */
-export function after(approval: Approval, ...commands: Command[]): Approval {
+export function recordAfter(approval: Approval, ...commands: Command[]): Approval {
   return commands.reduce((record, command, index) => {
     const result = transition(record, command, REQUESTED_AT + index + 1)
     if (result.kind !== 'applied') throw new Error(`${command.type} was ${JSON.stringify(result)}`)

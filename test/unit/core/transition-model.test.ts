@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { type Approval, CLAIM_TIMEOUT_MS } from '../../../lib/core/approval.ts'
 import { auditApproval } from '../../../lib/core/audit.ts'
+import type { ApprovalRequested } from '../../../lib/core/events.ts'
 import { type Command, transition } from '../../../lib/core/transition.ts'
 import { claim, decide, pending, person, REQUESTED_AT, settle, TIMEOUT_MS } from './fixture.ts'
 
@@ -48,10 +49,10 @@ const command: fc.Arbitrary<Command> = fc.oneof(
 /** Time passes in small steps, and now and then in one that ends an approval or a claim. */
 const pause = fc.oneof({ weight: 8, arbitrary: fc.nat(2_000) }, fc.constantFrom(TIMEOUT_MS, CLAIM_TIMEOUT_MS))
 const script = fc.array(fc.record({ command, pause }), { maxLength: 25 })
-const terms = fc.constantFrom(
+const terms = fc.constantFrom<Partial<ApprovalRequested>[]>(
   {},
   { threshold: { approve: 2, deny: 1 } },
-  { threshold: { approve: 2, deny: 2 }, reasonRequired: ['deny' as const] },
+  { threshold: { approve: 2, deny: 2 }, reasonRequired: ['deny'] },
   {
     approvers: ['group:finance', 'group:security'],
     requirements: [

@@ -3,7 +3,6 @@ import { type Approval, CLAIM_TIMEOUT_MS, dueAt } from '../../../lib/core/approv
 import { auditApproval } from '../../../lib/core/audit.ts'
 import { type Command, holderId, transition } from '../../../lib/core/transition.ts'
 import {
-  after,
   answer,
   BY_AGENT,
   claim,
@@ -12,6 +11,7 @@ import {
   pending,
   person,
   REQUESTED_AT,
+  recordAfter,
   settle,
   TIMEOUT_MS,
 } from './fixture.ts'
@@ -44,38 +44,38 @@ describe('deciding', () => {
   })
 
   it('answers the same decision again as standing, and the other one with a refusal', () => {
-    const approved = after(pending(), decide(alice, 'approve'))
+    const approved = recordAfter(pending(), decide(alice, 'approve'))
     expect(tell(approved, decide(bob, 'approve'))).toBe('unchanged')
     expect(tell(approved, decide(bob, 'deny'))).toBe('already_decided')
-    const denied = after(pending(), decide(alice, 'deny'))
+    const denied = recordAfter(pending(), decide(alice, 'deny'))
     expect(tell(denied, decide(alice, 'deny'))).toBe('unchanged')
     expect(tell(denied, decide(alice, 'approve'))).toBe('already_decided')
   })
 
   it('never re-arms what was cancelled or used', () => {
-    expect(tell(after(pending(), cancel), decide(alice, 'approve'))).toBe('approval_cancelled')
-    const used = after(pending(), decide(alice, 'approve'), claim(), settle('executed'))
+    expect(tell(recordAfter(pending(), cancel), decide(alice, 'approve'))).toBe('approval_cancelled')
+    const used = recordAfter(pending(), decide(alice, 'approve'), claim(), settle('executed'))
     expect(tell(used, decide(alice, 'approve'))).toBe('already_decided')
     expect(tell(used, claim())).toBe('already_used')
   })
 
   it('counts one vote per person and settles at the threshold', () => {
     const record = pending({ threshold: { approve: 2, deny: 1 } })
-    const once = after(record, decide(alice, 'approve'))
+    const once = recordAfter(record, decide(alice, 'approve'))
     expect(once.status).toBe('pending')
     expect(once.outbox).toEqual([])
     expect(tell(once, decide(alice, 'approve'))).toBe('unchanged')
     expect(tell(once, decide(alice, 'deny'))).toBe('already_voted')
-    const twice = after(once, decide(bob, 'approve'))
+    const twice = recordAfter(once, decide(bob, 'approve'))
     expect(twice.status).toBe('approved')
     expect(twice.decidedBy.map(({ name }) => name)).toEqual(['alice', 'bob'])
-    expect(after(once, decide(bob, 'deny')).status).toBe('denied')
+    expect(recordAfter(once, decide(bob, 'deny')).status).toBe('denied')
   })
 
   it('asks for as many denials as the threshold says', () => {
-    const once = after(pending({ threshold: { approve: 1, deny: 2 } }), decide(alice, 'deny'))
+    const once = recordAfter(pending({ threshold: { approve: 1, deny: 2 } }), decide(alice, 'deny'))
     expect(once.status).toBe('pending')
-    expect(after(once, decide(bob, 'deny')).status).toBe('denied')
+    expect(recordAfter(once, decide(bob, 'deny')).status).toBe('denied')
   })
 
   it('wants the votes that every rule asks for', () => {
@@ -86,11 +86,11 @@ describe('deciding', () => {
         { rule: 'safety', anyOf: ['group:security'], approve: 1 },
       ],
     })
-    const half = after(record, decide(alice, 'approve'))
+    const half = recordAfter(record, decide(alice, 'approve'))
     expect(half.status).toBe('pending')
-    expect(after(half, decide(bob, 'approve')).status).toBe('pending')
-    expect(after(half, decide(carol, 'approve')).status).toBe('approved')
-    expect(after(record, decide(person('dora', ['finance', 'security']), 'approve')).status).toBe('approved')
+    expect(recordAfter(half, decide(bob, 'approve')).status).toBe('pending')
+    expect(recordAfter(half, decide(carol, 'approve')).status).toBe('approved')
+    expect(recordAfter(record, decide(person('dora', ['finance', 'security']), 'approve')).status).toBe('approved')
   })
 
   it('remembers which rules a voter could speak for, whatever the groups become', () => {
@@ -98,8 +98,8 @@ describe('deciding', () => {
       requirements: [{ rule: 'money', anyOf: ['group:finance'], approve: 2 }],
       threshold: { approve: 2, deny: 1 },
     })
-    expect(after(record, decide(alice, 'approve'), decide(carol, 'approve')).status).toBe('pending')
-    expect(after(record, decide(alice, 'approve'), decide(carol, 'approve'), decide(bob, 'approve')).status).toBe(
+    expect(recordAfter(record, decide(alice, 'approve'), decide(carol, 'approve')).status).toBe('pending')
+    expect(recordAfter(record, decide(alice, 'approve'), decide(carol, 'approve'), decide(bob, 'approve')).status).toBe(
       'approved',
     )
   })
@@ -153,7 +153,9 @@ describe('edits', () => {
   it('are refused where several people must approve the same arguments', () => {
     const two = pending({ threshold: { approve: 2, deny: 1 } })
     expect(tell(two, decide(alice, 'approve', { edits }))).toBe('edits_not_allowed')
-    expect(tell(after(two, decide(bob, 'approve')), decide(alice, 'approve', { edits }))).toBe('edits_not_allowed')
+    expect(tell(recordAfter(two, decide(bob, 'approve')), decide(alice, 'approve', { edits }))).toBe(
+      'edits_not_allowed',
+    )
 
     const requirements = [
       { rule: 'money', anyOf: ['group:finance'], approve: 1 },
@@ -161,28 +163,30 @@ describe('edits', () => {
     ]
     const rules = pending({ requirements })
     expect(tell(rules, decide(alice, 'approve', { edits }))).toBe('edits_not_allowed')
-    expect(tell(after(rules, decide(carol, 'approve')), decide(alice, 'approve', { edits }))).toBe('edits_not_allowed')
+    expect(tell(recordAfter(rules, decide(carol, 'approve')), decide(alice, 'approve', { edits }))).toBe(
+      'edits_not_allowed',
+    )
   })
 
   it('are not hindered by a denial that did not settle it', () => {
-    const record = after(pending({ threshold: { approve: 1, deny: 2 } }), decide(bob, 'deny'))
+    const record = recordAfter(pending({ threshold: { approve: 1, deny: 2 } }), decide(bob, 'deny'))
     expect(tell(record, decide(alice, 'approve', { edits }))).toBe('applied')
   })
 })
 
 describe('the one use', () => {
-  const approved = after(pending(), decide(alice, 'approve'))
+  const approved = recordAfter(pending(), decide(alice, 'approve'))
 
   it('is won once', () => {
-    const claimed = after(approved, claim({ holder: 'gate:1:7', key: 'apr_k' }))
+    const claimed = recordAfter(approved, claim({ holder: 'gate:1:7', key: 'apr_k' }))
     expect(claimed.claim).toMatchObject({ holder: 'gate:1:7', gate: 'gate', key: 'apr_k' })
     expect(tell(claimed, claim())).toBe('already_used')
   })
 
   it('waits while nobody has decided, and is refused by what ended it', () => {
     expect(tell(pending(), claim())).toBe('unchanged')
-    expect(tell(after(pending(), decide(alice, 'deny')), claim())).toBe('approval_denied')
-    expect(tell(after(pending(), cancel), claim())).toBe('approval_cancelled')
+    expect(tell(recordAfter(pending(), decide(alice, 'deny')), claim())).toBe('approval_denied')
+    expect(tell(recordAfter(pending(), cancel), claim())).toBe('approval_cancelled')
   })
 
   it.each([
@@ -194,19 +198,22 @@ describe('the one use', () => {
   })
 
   it('of an action that was not read whole serves its own connection alone', () => {
-    const unread = after(pending({ action: { ...pending().action, fingerprint: null } }), decide(alice, 'approve'))
+    const unread = recordAfter(
+      pending({ action: { ...pending().action, fingerprint: null } }),
+      decide(alice, 'approve'),
+    )
     expect(tell(unread, claim({ fingerprint: null, holder: 'gate:1:2' }))).toBe('approval_not_found')
     expect(tell(unread, claim({ fingerprint: null, holder: 'gate:1:1' }))).toBe('applied')
     expect(tell(unread, claim())).toBe('approval_not_found')
   })
 
   it('comes back when nothing was executed, and only then', () => {
-    const claimed = after(approved, claim())
-    const returned = after(claimed, settle('not_executed'))
+    const claimed = recordAfter(approved, claim())
+    const returned = recordAfter(claimed, settle('not_executed'))
     expect(returned).toMatchObject({ status: 'approved', claim: null, settlement: null })
     expect(tell(returned, claim())).toBe('applied')
     for (const outcome of ['executed', 'failed'] as const) {
-      const settled = after(claimed, settle(outcome))
+      const settled = recordAfter(claimed, settle(outcome))
       expect(settled).toMatchObject({ status: 'settled', settlement: { outcome, status: 200, detail: 'done' } })
       expect(tell(settled, settle(outcome))).toBe('unchanged')
       expect(tell(settled, settle('not_executed'))).toBe('already_used')
@@ -219,7 +226,7 @@ describe('the one use', () => {
   })
 
   it('is closed as unknown when nobody reports in time, and never given back', () => {
-    const claimed = after(approved, claim())
+    const claimed = recordAfter(approved, claim())
     const due = dueAt(claimed) ?? 0
     expect(due).toBe((claimed.claim?.at ?? 0) + CLAIM_TIMEOUT_MS)
     expect(tell(claimed, timeout, due - 1)).toBe('unchanged')
@@ -233,7 +240,7 @@ describe('the one use', () => {
   })
 
   it('can be reported after the time to decide is over', () => {
-    expect(tell(after(approved, claim()), settle('executed'), EXPIRED + 1)).toBe('applied')
+    expect(tell(recordAfter(approved, claim()), settle('executed'), EXPIRED + 1)).toBe('applied')
   })
 })
 
@@ -242,11 +249,11 @@ describe('time', () => {
     expect(tell(pending(), decide(alice, 'approve'), EXPIRED - 1)).toBe('applied')
     for (const command of [decide(alice, 'approve'), claim(), cancel, leave('gate:1:1'), settle('executed')])
       expect(tell(pending(), command, EXPIRED)).toBe('approval_expired')
-    expect(tell(after(pending(), decide(alice, 'approve')), claim(), EXPIRED)).toBe('approval_expired')
+    expect(tell(recordAfter(pending(), decide(alice, 'approve')), claim(), EXPIRED)).toBe('approval_expired')
   })
 
   it('expires the pending and the unused, and names no decider', () => {
-    for (const record of [pending(), after(pending(), decide(alice, 'approve'))]) {
+    for (const record of [pending(), recordAfter(pending(), decide(alice, 'approve'))]) {
       expect(tell(record, timeout, EXPIRED - 1)).toBe('unchanged')
       const result = transition(record, timeout, EXPIRED)
       expect(result).toMatchObject({ kind: 'applied', events: [{ data: { outcome: 'expired', decidedBy: [] } }] })
@@ -261,8 +268,8 @@ describe('holders', () => {
   const join = (holder: string | null, keep = false): Command => ({ type: 'join', holder, keep })
 
   it('cancel with the last of them', () => {
-    const two = after(pending(), join('gate:1:2'))
-    const one = after(two, leave('gate:1:1'))
+    const two = recordAfter(pending(), join('gate:1:2'))
+    const one = recordAfter(two, leave('gate:1:1'))
     expect(one.status).toBe('pending')
     const result = transition(one, leave('gate:1:2'), NOW)
     expect(result).toMatchObject({
@@ -272,36 +279,40 @@ describe('holders', () => {
   })
 
   it('cancel nothing when the call will come back or the gate goes', () => {
-    expect(after(pending({ keep: true }), leave('gate:1:1')).status).toBe('pending')
-    expect(after(pending(), leave('gate:1:1', 'keep'))).toMatchObject({ status: 'pending', keep: true })
-    expect(after(pending(), leave('gate:1:1', 'stay'))).toMatchObject({ status: 'pending', keep: false, holders: [] })
-    expect(after(pending(), join(null, true), leave('gate:1:1')).status).toBe('pending')
+    expect(recordAfter(pending({ keep: true }), leave('gate:1:1')).status).toBe('pending')
+    expect(recordAfter(pending(), leave('gate:1:1', 'keep'))).toMatchObject({ status: 'pending', keep: true })
+    expect(recordAfter(pending(), leave('gate:1:1', 'stay'))).toMatchObject({
+      status: 'pending',
+      keep: false,
+      holders: [],
+    })
+    expect(recordAfter(pending(), join(null, true), leave('gate:1:1')).status).toBe('pending')
   })
 
   it('who are strangers change nothing', () => {
     expect(tell(pending(), leave('gate:1:9'))).toBe('unchanged')
-    expect(tell(after(pending(), decide(alice, 'approve')), leave('gate:1:1'))).toBe('unchanged')
-    expect(tell(after(pending(), decide(alice, 'deny')), join('gate:1:2'))).toBe('unchanged')
+    expect(tell(recordAfter(pending(), decide(alice, 'approve')), leave('gate:1:1'))).toBe('unchanged')
+    expect(tell(recordAfter(pending(), decide(alice, 'deny')), join('gate:1:2'))).toBe('unchanged')
   })
 
   it('of a former life of their gate are forgotten, and those of other gates are not', () => {
     const first = pending({ holder: holderId('host:4100', 1, 1) })
-    const others = after(first, join(holderId('host:4101', 1, 1)), join(holderId('host:4100', 1, 2)))
-    const again = after(others, join(holderId('host:4100', 2, 1)))
+    const others = recordAfter(first, join(holderId('host:4101', 1, 1)), join(holderId('host:4100', 1, 2)))
+    const again = recordAfter(others, join(holderId('host:4100', 2, 1)))
     expect(again.holders).toEqual(['host:4101:1:1', 'host:4100:2:1'])
   })
 
   it('are counted once', () => {
-    expect(after(pending(), join('gate:1:1')).holders).toEqual(['gate:1:1'])
+    expect(recordAfter(pending(), join('gate:1:1')).holders).toEqual(['gate:1:1'])
   })
 })
 
 describe('withdrawing', () => {
   it('ends what is pending, and comes too late for anything else', () => {
-    const cancelled = after(pending(), cancel)
+    const cancelled = recordAfter(pending(), cancel)
     expect(cancelled).toMatchObject({ status: 'cancelled', reason: 'withdrawn' })
     expect(tell(cancelled, cancel)).toBe('unchanged')
-    expect(tell(after(pending(), decide(alice, 'approve')), cancel)).toBe('already_decided')
+    expect(tell(recordAfter(pending(), decide(alice, 'approve')), cancel)).toBe('already_decided')
   })
 })
 
