@@ -51,6 +51,9 @@ export interface Up {
   close(): Promise<void>
 }
 
+/** Everybody is answered at once when it stops; who takes longer than this to read the answer is cut off. */
+const SLOWEST_CLIENT_MS = 5_000
+
 /**
  * Gate, decider and notifier in one process on one port, over a durable log and store in `dataDir`.
  * Rejects with ConfigError when the configuration or the policy is wrong, StorageError when the directory cannot be
@@ -129,7 +132,10 @@ export async function startUp(options: UpOptions = {}): Promise<Up> {
     await notifier.start()
     lifecycle.onClose('gate', () => gate.close())
     await gate.start()
-    lifecycle.onClose('http', () => app.close())
+    lifecycle.onClose('http', () => {
+      const cutOff = setTimeout(() => app.server.closeAllConnections(), SLOWEST_CLIENT_MS)
+      return app.close().finally(() => clearTimeout(cutOff))
+    })
     await app.listen({ port, host })
     lifecycle.onClose('waiting callers', async () => {
       deciderService.drain()

@@ -1,6 +1,7 @@
 import { batch, computed, type Signal, signal } from '@preact/signals'
 import type { ApprovalView, Decision } from '../sdk/types.ts'
 import { getApproval, Refusal } from './api.ts'
+import { plainText } from './invisible.ts'
 
 /** `needs`: the decision that waits for a reason. */
 export type Alert = { text: string; needs?: Decision }
@@ -75,7 +76,7 @@ export function apply(approval: ApprovalView): void {
 
 function add(approval: ApprovalView): void {
   cards.value = [...cards.value, createCard(approval)]
-  if (loaded.value) announcement.value = `New request from ${approval.agent.name}: ${approval.action.summary}`
+  if (loaded.value) announce(`New request from ${approval.agent.name}: ${approval.action.summary}`)
 }
 
 /** What was decided before the page was opened. */
@@ -127,7 +128,11 @@ function update(card: Card, approval: ApprovalView): void {
   }
   if (settled) return
   card.phase.value = { kind: 'settled', since: Date.now() }
-  announcement.value = `${approval.action.summary}: ${approval.status}`
+  announce(`${approval.action.summary}: ${approval.status}`)
+}
+
+const announce = (text: string): void => {
+  announcement.value = plainText(text)
 }
 
 function addRecent(approval: ApprovalView): void {

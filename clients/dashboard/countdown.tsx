@@ -5,8 +5,8 @@ const SOON_MS = 60_000
 /** Time until the request expires. The server alone ends it: at zero this waits for its word. */
 export function Countdown({ requestedAt, expiresAt }: { requestedAt: string; expiresAt: string }) {
   const end = Date.parse(expiresAt)
-  const left = Math.max(0, end - now.value)
-  const share = Math.min(1, left / Math.max(1, end - Date.parse(requestedAt)))
+  const total = Math.max(1, end - Date.parse(requestedAt))
+  const left = Math.min(total, Math.max(0, end - now.value))
   if (left === 0)
     return (
       <div class="countdown over" role="timer">
@@ -21,7 +21,14 @@ export function Countdown({ requestedAt, expiresAt }: { requestedAt: string; exp
     >
       <svg viewBox="0 0 20 20" aria-hidden="true">
         <circle class="ring" cx="10" cy="10" r="8" />
-        <circle class="ring-left" cx="10" cy="10" r="8" pathLength="100" stroke-dasharray={`${share * 100} 100`} />
+        <circle
+          class="ring-left"
+          cx="10"
+          cy="10"
+          r="8"
+          pathLength="100"
+          stroke-dasharray={`${(left / total) * 100} 100`}
+        />
       </svg>
       <span>{duration(left)} left</span>
     </div>

@@ -38,7 +38,7 @@ function draw({ kind, text }: Token, index: number) {
       </span>
     )
   return (
-    <bdi key={index} class={`json-${kind}`}>
+    <bdi key={index} class={kind === 'escape' && text.startsWith('\\u') ? 'invisible' : `json-${kind}`}>
       <Pieces text={text} />
     </bdi>
   )

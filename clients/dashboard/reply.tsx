@@ -1,4 +1,4 @@
-import { useEffect, useRef } from 'preact/hooks'
+import { useLayoutEffect, useRef } from 'preact/hooks'
 import type { Decision } from '../sdk/types.ts'
 import type { Card } from './approvals.ts'
 import { mayDecide, voteOf } from './session.ts'
@@ -20,7 +20,8 @@ export function Reply({ card, session, onDecide }: ReplyProps) {
   const alert = phase.kind === 'open' ? phase.alert : undefined
   const deciding = phase.kind === 'deciding'
 
-  useEffect(() => {
+  // Before the next key arrives: what follows an N is the reason, and not a command.
+  useLayoutEffect(() => {
     if (alert?.needs !== undefined) field.current?.focus()
   }, [alert])
 
@@ -63,13 +64,13 @@ export function Reply({ card, session, onDecide }: ReplyProps) {
         }}
         onKeyDown={onKeyDown}
       />
+      {deciding && <output class="note">deciding…</output>}
       {alert !== undefined && (
         <p class="alert" role="alert" id={alertId}>
           {alert.text}
         </p>
       )}
       <div class="actions">
-        {deciding && <output class="note">deciding…</output>}
         <button type="button" class="deny" disabled={deciding} onClick={() => onDecide(card, 'deny')}>
           Deny <Key name="N" />
         </button>

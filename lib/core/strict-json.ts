@@ -149,7 +149,7 @@ const isHeldExactly = (literal: string, number: number): boolean =>
 
 /** One spelling for all spellings of a decimal, sign aside: `1.50e3` and `1500` are both `15e2`. */
 function decimal(literal: string): string {
-  const [mantissa = '', exponent = '0'] = literal.replace('-', '').toLowerCase().split('e', 2)
+  const [mantissa = '', exponent = '0'] = literal.replace(/^-/, '').toLowerCase().split('e', 2)
   const [whole = '', fraction = ''] = mantissa.split('.')
   const digits = whole + fraction
   let first = 0

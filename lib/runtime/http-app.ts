@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import cookie from '@fastify/cookie'
 import helmet from '@fastify/helmet'
 import { Ajv } from 'ajv'
@@ -13,6 +14,9 @@ import type { Metrics } from './metrics.ts'
 import { openApi } from './open-api.ts'
 
 const MAX_BODY_BYTES = 1024 * 1024
+/** Room for the excluded ids of a long-poll. */
+const MAX_HEADER_BYTES = 32 * 1024
+const CLOSE_WITHIN_MS = 5_000
 
 /** The HTTP face that services add their routes to: identity, strict bodies, problem details, metrics, headers. */
 export async function createHttpApp(deps: {
@@ -25,18 +29,20 @@ export async function createHttpApp(deps: {
     loggerInstance: log.child({ part: 'http' }, { level: log.level === 'info' ? 'warn' : log.level }),
     genReqId: ({ headers }) => traceIdOf(headers.traceparent) ?? randomBytes(16).toString('hex'),
     bodyLimit: MAX_BODY_BYTES,
+    http: { maxHeaderSize: MAX_HEADER_BYTES },
     routerOptions: { maxParamLength: 200 },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
   }) as unknown as FastifyInstance
+  closeWithoutWaiting(app)
 
   // Bodies are judged as sent: nothing is coerced, filled in or dropped.
   const ajv = new Ajv({ allErrors: true, strict: false })
   app.setValidatorCompiler(({ schema }) => ajv.compile(schema as object))
   app.setSerializerCompiler(() => JSON.stringify)
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, async (_request: FastifyRequest, body: string) =>
-    parseStrictJson(body),
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, body: Buffer) =>
+    parseStrictJson(decodeUtf8(body)),
   )
 
   app.setErrorHandler<FastifyError | CountersignError>((error, request, reply) => sendProblem(error, request, reply))
@@ -68,6 +74,22 @@ export async function createHttpApp(deps: {
   await app.register(access, { identity })
   await app.register(openApi)
   return app
+}
+
+/**
+ * A connection that has said nothing yet is busy to Node: `close` would wait for it as long as its peer likes. It is cut
+ * at once; what is still being answered has a few seconds more.
+ */
+function closeWithoutWaiting(app: FastifyInstance): void {
+  const sockets = new Set<Socket>()
+  app.server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  app.addHook('preClose', async () => {
+    for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
+    setTimeout(() => app.server.closeAllConnections(), CLOSE_WITHIN_MS).unref()
+  })
 }
 
 /** The trace id of a `traceparent` header (W3C Trace Context), if it is a valid one. */

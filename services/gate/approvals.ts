@@ -276,9 +276,12 @@ export class Approvals {
       if (call.signal.aborted) return this.#leave(place, call, hold, 'cancel')
       switch (wake.type) {
         case 'decided':
-          this.#metrics.resumeSeconds.observe(Math.max(0, this.#clock.now() - wake.event.decidedAt) / 1000)
-          if (wake.event.outcome !== 'approved') throw refusedAs(wake.event.outcome, { ...wake.event, ...place })
-          return this.#deliver(this.#read(await this.#claim(call, hold, place.id), call, hold), call)
+          try {
+            if (wake.event.outcome !== 'approved') throw refusedAs(wake.event.outcome, { ...wake.event, ...place })
+            return await this.#use(place, call, hold)
+          } finally {
+            this.#metrics.resumeSeconds.observe(Math.max(0, this.#clock.now() - wake.event.decidedAt) / 1000)
+          }
         case 'look': {
           const answer = await this.#look(place, call, hold)
           if (answer) return answer
@@ -310,6 +313,11 @@ export class Approvals {
       this.#log.warn({ err: error, approvalId: place.id }, 'the record of a held call could not be read')
       return undefined
     }
+    return this.#use(place, call, hold)
+  }
+
+  /** Claims a decided approval and lets the call go with it. */
+  async #use(place: Place, call: Call, hold: Hold): Promise<Answer> {
     return this.#deliver(this.#read(await this.#claim(call, hold, place.id), call, hold), call)
   }
 

@@ -37,6 +37,12 @@ scenario('bodies that mean two things, or are too large, are refused before anyb
     const { status, body } = await agent.send('POST', '/v1/actions', { text })
     expect([text.slice(0, 60), status, body.code]).toEqual([text.slice(0, 60), 422, 'invalid_body'])
   }
+  const latin1 = await fetch(`${world.url}/v1/actions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${agent.secret}`, 'content-type': 'application/json' },
+    body: Buffer.from('{"tool":"kept.x","args":{"name":"\xe9"}}', 'latin1'),
+  })
+  expect(latin1.status).toBe(422)
   const huge = await agent.ask('kept.x', { text: 'x'.repeat(1024 * 1024) })
   expect(huge).toMatchObject({ status: 413, body: { code: 'payload_too_large' } })
   expect((await admin.send<{ items: unknown[] }>('GET', '/v1/approvals')).body.items).toEqual([])

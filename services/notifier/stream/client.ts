@@ -16,6 +16,7 @@ import type { Happening, Hub } from './hub.ts'
 /** A client that has this much waiting to be sent does not drain and is dropped. */
 const MAX_BUFFERED_BYTES = 1024 * 1024
 const SNAPSHOT_PAGE = 200
+const GOODBYE_MS = 1_000
 
 /** Close codes (RFC 6455; 4401 is ours: the credential is no longer valid). */
 export const CloseCode = { goingAway: 1001, tryAgainLater: 1013, unauthenticated: 4401 } as const
@@ -61,9 +62,11 @@ export class StreamClient {
     this.#socket.on('error', (error) => this.#log.debug({ err: error }, 'a stream failed'))
   }
 
+  /** Says goodbye; a client that does not answer, or does not read what waits before it, is cut off a second later. */
   close(code: number, reason: string): void {
     this.#stopListening()
     this.#socket.close(code, reason)
+    setTimeout(() => this.#socket.terminate(), GOODBYE_MS).unref()
   }
 
   /** Pings; a client that has not answered the ping before, or whose credential was revoked, is dropped. */
@@ -200,8 +203,6 @@ export class StreamClient {
     if (this.#socket.bufferedAmount > MAX_BUFFERED_BYTES) {
       this.#log.warn({ name: this.#principal.name }, 'a stream client does not drain and was dropped')
       this.close(CloseCode.tryAgainLater, 'too slow')
-      // The close frame waits behind what the client does not read.
-      setTimeout(() => this.#socket.terminate(), 1_000).unref()
       return Promise.resolve()
     }
     return new Promise((resolve) => this.#socket.send(JSON.stringify(frame), () => resolve()))

@@ -4,7 +4,7 @@ import { canonicalJson, sha256Hex } from '../../../lib/core/canonical-json.ts'
 
 it('writes the example of RFC 8785, section 3.2.2', () => {
   const value = {
-    numbers: [333333333.33333329, 1e30, 4.5, 2e-3, 0.000000000000000000000000001],
+    numbers: [Number('333333333.33333329'), 1e30, 4.5, 2e-3, 0.000000000000000000000000001],
     string: '€$\u000f\u000aA\'B"\\\\"/',
     literals: [null, true, false],
   }

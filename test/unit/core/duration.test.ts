@@ -24,5 +24,9 @@ it('writes what it reads', () => {
   expect(formatDuration(90_000)).toBe('90s')
   expect(formatDuration(300_000)).toBe('5m')
   expect(formatDuration(0)).toBe('0ms')
-  fc.assert(fc.property(fc.nat(999_999_999), (ms) => expect(parseDuration(formatDuration(ms))).toBe(ms)))
+  fc.assert(
+    fc.property(fc.nat(999_999_999), (ms) => {
+      expect(parseDuration(formatDuration(ms))).toBe(ms)
+    }),
+  )
 })
