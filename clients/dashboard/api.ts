@@ -9,7 +9,8 @@ export const ANSWER_TIMEOUT_MS = 15_000
 export class Refusal extends Error {
   readonly problem: Problem
   constructor(problem: Problem) {
-    super(problem.detail ?? problem.title)
+    const trace = problem.status >= 500 && problem.traceId !== undefined ? ` (trace ${problem.traceId})` : ''
+    super(`${problem.detail ?? problem.title}${trace}`)
     this.name = 'Refusal'
     this.problem = problem
   }

@@ -16,6 +16,7 @@ export interface Problem {
   title: string
   status: number
   detail?: string
+  traceId?: string
   approval?: ApprovalView
 }
 

@@ -11,10 +11,11 @@ export interface Preview {
 /** Tried in turn until the whole fits: the tighter, the more places get a share. */
 const TIGHTNESS = [
   { string: 4_096, items: 200, depth: 16 },
-  { string: 1_024, items: 60, depth: 12 },
-  { string: 256, items: 25, depth: 8 },
-  { string: 64, items: 10, depth: 5 },
-  { string: 24, items: 3, depth: 3 },
+  { string: 1_024, items: 100, depth: 12 },
+  { string: 256, items: 60, depth: 8 },
+  { string: 64, items: 40, depth: 6 },
+  { string: 24, items: 12, depth: 4 },
+  { string: 16, items: 3, depth: 3 },
 ] as const
 
 /** Bytes of `\\u202e`, the longest way that one character is written. */

@@ -92,6 +92,15 @@ function closeWithoutWaiting(app: FastifyInstance): void {
   })
 }
 
+/** A body that is not valid UTF-8 is refused: replacing its bad bytes would make another body of it. */
+function decodeUtf8(body: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body)
+  } catch {
+    throw new CountersignError('invalid_body', 'The body is not UTF-8.')
+  }
+}
+
 /** The trace id of a `traceparent` header (W3C Trace Context), if it is a valid one. */
 const traceIdOf = (header: string | string[] | undefined): string | undefined =>
   typeof header === 'string'

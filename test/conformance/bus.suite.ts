@@ -167,6 +167,22 @@ export function runBusConformance(name: string, makeHarness: () => Promise<BusHa
       expect(inbox.ids()).toEqual([event.eventId])
     })
 
+    it('has handled the rewound events when a broadcast resolves', async () => {
+      const { bus } = await start()
+      const events = Array.from({ length: 1_200 }, () => requestedEvent())
+      await bus.publish(events)
+      const seen: string[] = []
+      await bus.broadcast({
+        topics: REQUESTED,
+        handler: async (batch) => {
+          await new Promise((resolve) => setImmediate(resolve))
+          seen.push(...batch.map(({ eventId }) => eventId))
+        },
+        rewind: 1_000,
+      })
+      expect(seen).toEqual(events.slice(200).map(({ eventId }) => eventId))
+    })
+
     it('rewinds a broadcast', async () => {
       const { bus } = await start()
       const key = requestedEvent()

@@ -216,15 +216,24 @@ export function createLogBus({ db, groupCommit, codec, clock, logger, source }: 
   async function broadcast({ topics, handler, rewind = 0 }: Parameters<Bus['broadcast']>[0]): Promise<Subscription> {
     refuseClosed()
     const consumer = consumerFor('broadcast', handler)
+    const start = log.rewind(topics, head, rewind)
+    const end = head
+    let caughtUp = () => {}
+    const rewound = new Promise<void>((resolve) => {
+      caughtUp = resolve
+    })
     const reader = openReader({
       consumer: 'broadcast',
       topics,
-      position: log.rewind(topics, head, rewind),
+      position: start,
       isWanted: () => true,
       handle: async (batch) => (await consumer.deliver(batch)).length === 0,
-      moved: () => {},
+      moved: (position) => {
+        if (position >= end) caughtUp()
+      },
     })
     reader.wake()
+    if (start < end) await rewound
     return subscription(async () => {
       await consumer.close()
       await closeReader(reader)

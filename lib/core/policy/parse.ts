@@ -221,7 +221,7 @@ function readApproval(place: Place | undefined, settings: Policy['settings']): A
 }
 
 function readApprovers(place: Place): string[] {
-  const items = bounded(place, place.oneOrMore()) ?? []
+  const items = bounded(place, typeof place.value === 'string' ? [place] : place.items()) ?? []
   const names = items.flatMap((item) => {
     const name = item.text(MAX_TEXT)
     if (name === undefined) return []

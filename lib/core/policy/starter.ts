@@ -53,7 +53,8 @@ const indirect = [
 const yaml = (pattern: string): string => JSON.stringify(pattern)
 
 /** Rules for a tool that writes files, one for each name that its path goes by. */
-const writeRules = ['file_path', 'path', 'notebook_path'].map(
+const WRITE_PATHS = ['file_path', 'path', 'notebook_path']
+const writeRules = WRITE_PATHS.map(
   (name) => `
   - id: write-secrets-by-${name.replaceAll('_', '-')}
     description: Writes to a file of secrets.
@@ -80,6 +81,14 @@ const unreadable = `
     action: require_approval
     risk: high`
 
+const unreadableWrite = `
+  - id: write-unread
+    description: Writes to a file that is not where it can be read.
+    match: { tool: [Write, Edit, MultiEdit, NotebookEdit] }
+    when: [${WRITE_PATHS.map((name) => `{ path: args.${name}, exists: false }`).join(', ')}]
+    action: require_approval
+    risk: medium`
+
 /** The text of a policy file; see docs/policy.md for the language. */
 export const STARTER_POLICY = `version: 1
 default: allow
@@ -97,7 +106,7 @@ rules:
     when: [{ path: args.method, matches: "(?i)^\\\\s*delete\\\\s*$" }]
     action: require_approval
     risk: high
-${writeRules.join('\n')}
+${[...writeRules, unreadableWrite].join('\n')}
 ${[
   shellRule('shell-delete', 'Runs a command that may delete.', [mayDelete]),
   shellRule('shell-force-push', 'Runs a command that may rewrite or delete a remote branch.', [pushing, forcing]),

