@@ -24,7 +24,7 @@ export type Command =
   | { type: 'settle'; outcome: SettleOutcome; status: number | null; detail: string | null; gate: string; by: Actor }
   /** `holder` null: nothing waits, but the call will come back. */
   | { type: 'join'; holder: string | null; keep: boolean }
-  | { type: 'leave'; holder: string; then: 'cancel' | 'keep' | 'stay' }
+  | { type: 'leave'; holder: string; intent: 'cancel' | 'keep' | 'stay' }
   | { type: 'cancel'; by: Actor; reason: string | null }
   /** What the sweeper does when the record is due: expire it, or close a claim that nobody settled. */
   | { type: 'timeout' }
@@ -286,8 +286,8 @@ function leave(approval: Approval, command: CommandOf<'leave'>, now: number): Tr
   if (approval.status !== Status.pending || !approval.holders.includes(command.holder))
     return { kind: 'unchanged', approval }
   const holders = approval.holders.filter((each) => each !== command.holder)
-  const left: Approval = { ...approval, holders, keep: approval.keep || command.then === 'keep' }
-  if (command.then === 'cancel' && holders.length === 0 && !left.keep)
+  const left: Approval = { ...approval, holders, keep: approval.keep || command.intent === 'keep' }
+  if (command.intent === 'cancel' && holders.length === 0 && !left.keep)
     return cancel(left, GATE, 'The agent disconnected.', now)
   return touch(left, now)
 }

@@ -61,7 +61,7 @@ export interface Decider {
   lookup(tenant: string, id: string): Promise<Approval>
   settle(report: SettleReport): Promise<Approval>
   /** The connection is gone: `cancel` when the agent left, `keep` when it was told to come back, `stay` when we left. */
-  leave(request: { tenant: string; id: string; holder: string; then: 'cancel' | 'keep' | 'stay' }): Promise<void>
+  leave(request: { tenant: string; id: string; holder: string; intent: 'cancel' | 'keep' | 'stay' }): Promise<void>
   withdraw(request: { tenant: string; id: string; agentId: string; agentName: string }): Promise<Approval>
   decide(request: DecideRequest): Promise<Approval>
   list(query: ListQuery): Promise<Approval[]>

@@ -26,16 +26,25 @@ export class Directory implements Identity {
     if (hash !== undefined) this.#listed.set(hash, principal)
   }
 
-  async ofSecret(secret: string): Promise<Principal | undefined> {
-    const hash = hashSecret(secret)
+  ofSecret(secret: string): Promise<Principal | undefined> {
+    return this.ofKeyHash(hashSecret(secret))
+  }
+
+  ofSession(sessionId: string): Promise<Principal | undefined> {
+    return this.ofSessionHash(hashSecret(sessionId))
+  }
+
+  /** As `ofSecret`, for who has the SHA-256 alone. */
+  async ofKeyHash(hash: string): Promise<Principal | undefined> {
     const listed = this.#listed.get(hash)
     if (listed) return listed
     const key = await this.#keys.findByHash(hash)
     return key && principalOf(key)
   }
 
-  async ofSession(sessionId: string): Promise<Principal | undefined> {
-    const pass = await this.#keys.findPass(hashSecret(sessionId), 'session')
+  /** As `ofSession`, for who has the SHA-256 alone. */
+  async ofSessionHash(hash: string): Promise<Principal | undefined> {
+    const pass = await this.#keys.findPass(hash, 'session')
     if (!pass || pass.expiresAt <= this.#clock.now()) return undefined
     return this.#byId(pass.keyId)
   }

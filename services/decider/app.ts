@@ -14,7 +14,7 @@ import { notFound, Records } from './records.ts'
 import { Relay } from './relay.ts'
 import { consumeRequests } from './requests.ts'
 import { approvalRoutes } from './routes/approvals.ts'
-import { claimRoutes } from './routes/claims.ts'
+import { internalRoutes } from './routes/internal.ts'
 import { sessionRoutes } from './routes/session.ts'
 import { Sweeper } from './sweeper.ts'
 
@@ -67,9 +67,9 @@ export function createDecider(deps: {
       const by = { id: gate, name: gate, type: 'system', via: 'http' } as const
       return records.command(tenant, id, { type: 'settle', outcome, status, detail, gate, by })
     },
-    leave: async ({ tenant, id, holder, then }) => {
+    leave: async ({ tenant, id, holder, intent }) => {
       await records.find(tenant, id)
-      await records.apply(id, { type: 'leave', holder, then })
+      await records.apply(id, { type: 'leave', holder, intent })
     },
     withdraw: async ({ tenant, id, agentId, agentName }) => {
       await ownedBy(agentId, tenant, id)
@@ -92,7 +92,7 @@ export function createDecider(deps: {
     decider,
     routes: async (app) => {
       await app.register(approvalRoutes, { decider, pending, sweeper })
-      await app.register(claimRoutes, { decider })
+      await app.register(internalRoutes, { decider, directory })
       await app.register(sessionRoutes, { directory })
     },
     async start() {

@@ -350,11 +350,11 @@ export class Approvals {
   }
 
   /** Leaves the place. The caller does not wait for it; a decider that is away is told later. */
-  async #leave(place: Place, call: Call, hold: Hold, then: 'cancel' | 'keep' | 'stay'): Promise<Answer> {
-    const leave = { tenant: call.tenant, id: place.id, holder: hold.holder, then }
+  async #leave(place: Place, call: Call, hold: Hold, intent: 'cancel' | 'keep' | 'stay'): Promise<Answer> {
+    const leave = { tenant: call.tenant, id: place.id, holder: hold.holder, intent }
     const left = this.#leaveUntilDone(leave, place.expiresAt).finally(() => this.#leaving.delete(left))
     this.#leaving.add(left)
-    if (then !== 'cancel') await left
+    if (intent !== 'cancel') await left
     return place
   }
 

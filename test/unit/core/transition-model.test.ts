@@ -41,7 +41,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     weight: 1,
     arbitrary: fc
       .tuple(holder, fc.constantFrom('cancel' as const, 'keep' as const, 'stay' as const))
-      .map(([each, then]): Command => ({ type: 'leave', holder: each, then })),
+      .map(([each, intent]): Command => ({ type: 'leave', holder: each, intent })),
   },
   { weight: 1, arbitrary: fc.constant<Command>({ type: 'cancel', by: PEOPLE[3]!, reason: null }) },
   { weight: 2, arbitrary: fc.constant<Command>({ type: 'timeout' }) },

@@ -23,10 +23,10 @@ const NOW = REQUESTED_AT + 10
 const EXPIRED = REQUESTED_AT + TIMEOUT_MS
 
 const tell = (approval: Approval, command: Command, now = NOW) => answer(transition(approval, command, now))
-const leave = (holder: string, then: 'cancel' | 'keep' | 'stay' = 'cancel'): Command => ({
+const leave = (holder: string, intent: 'cancel' | 'keep' | 'stay' = 'cancel'): Command => ({
   type: 'leave',
   holder,
-  then,
+  intent,
 })
 const cancel: Command = { type: 'cancel', by: BY_AGENT, reason: 'withdrawn' }
 const timeout: Command = { type: 'timeout' }

@@ -1,0 +1,54 @@
+import { createHash } from 'node:crypto'
+import { CountersignError } from '../../core/errors.ts'
+import type { Clock } from '../../ports/clock.ts'
+import type { Identity, Principal } from '../../ports/identity.ts'
+import type { DeciderHttp } from './decider-http.ts'
+
+const FRESH_MS = 2_000
+/** Through an outage of the decider a known credential keeps working for this long. */
+const KNOWN_MS = 60_000
+const REMEMBERED = 10_000
+
+interface Known {
+  principal: Principal | undefined
+  askedAt: number
+}
+
+/**
+ * Asks the decider who a credential belongs to, by its SHA-256; an answer is good for two seconds. While the decider
+ * is away, credentials that it knew work for a minute; all others reject with `decider_unavailable`.
+ */
+export function createIdentityClient({ http, clock }: { http: DeciderHttp; clock: Clock }): Identity {
+  const known = new Map<string, Known>()
+  const asking = new Map<string, Promise<Principal | undefined>>()
+
+  async function ask(kind: 'key' | 'session', hash: string, name: string): Promise<Principal | undefined> {
+    const before = known.get(name)
+    try {
+      const { principal } = await http.call<{ principal?: Principal }>('/v1/internal/identify', { kind, hash })
+      known.delete(name)
+      known.set(name, { principal, askedAt: clock.now() })
+      const [oldest] = known.keys()
+      if (known.size > REMEMBERED && oldest !== undefined) known.delete(oldest)
+      return principal
+    } catch (error) {
+      const isAway = error instanceof CountersignError && error.code === 'decider_unavailable'
+      if (isAway && before?.principal && clock.now() - before.askedAt < KNOWN_MS) return before.principal
+      throw error
+    }
+  }
+
+  function find(kind: 'key' | 'session', secret: string): Promise<Principal | undefined> {
+    const hash = createHash('sha256').update(secret, 'utf8').digest('hex')
+    const name = `${kind}:${hash}`
+    const fresh = known.get(name)
+    if (fresh && clock.now() - fresh.askedAt < FRESH_MS) return Promise.resolve(fresh.principal)
+    const underWay = asking.get(name)
+    if (underWay) return underWay
+    const asked = ask(kind, hash, name).finally(() => asking.delete(name))
+    asking.set(name, asked)
+    return asked
+  }
+
+  return { ofSecret: (secret) => find('key', secret), ofSession: (sessionId) => find('session', sessionId) }
+}
