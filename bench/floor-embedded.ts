@@ -23,9 +23,7 @@ const commit = db.prepare('COMMIT')
 const append = db.prepare('INSERT INTO log (topic, key, value) VALUES (?, ?, ?)')
 const insert = db.prepare('INSERT INTO records (id, version, doc) VALUES (?, 1, ?)')
 const read = db.prepare('SELECT version, doc FROM records WHERE id = ?')
-const replace = db.prepare(
-  'UPDATE records SET version = version + 1, doc = ?, outbox = ? WHERE id = ? AND version = ?',
-)
+const replace = db.prepare('UPDATE records SET version = version + 1, doc = ?, outbox = ? WHERE id = ? AND version = ?')
 const clearOutbox = db.prepare('UPDATE records SET outbox = NULL WHERE id = ?')
 
 let queue: { write: () => void; done: () => void }[] = []
@@ -107,3 +105,7 @@ new WebSocketServer({ server: app.server, path: '/v1/stream' }).on('connection',
 })
 
 console.log(`ready ${await app.listen({ port: 0, host: '127.0.0.1' })}`)
+process.once('SIGTERM', () => {
+  db.close()
+  process.exit()
+})

@@ -11,6 +11,8 @@ export interface Run {
   resumeMs: number[]
 }
 
+const NOT_HELD = new Error('a call was answered before it was decided')
+
 /** Plays agents and an approver against one target. */
 export interface Load {
   /** Keeps `inFlight` cycles going for so long; those under way at the end are finished, and count. */
@@ -61,10 +63,12 @@ export async function openLoad(target: Target): Promise<Load> {
     const call = ++calls
     const key = `bench-${process.pid}-${call}`
     const id = target.idOf(key)
-    const told = new Promise<void>((resolve) => requested.set(id, resolve))
     const body = `{"tool":"stripe.refund","args":{"charge":"ch_${call}","amount":${call},"reason":"requested_by_customer"}}`
     const held = post('/v1/actions', { ...agentHeaders, 'idempotency-key': key }, body)
-    await Promise.race([told, held.then(() => Promise.reject(new Error('the call was not held')))])
+    await new Promise<void>((resolve, reject) => {
+      requested.set(id, resolve)
+      held.then(() => reject(NOT_HELD), reject)
+    })
     requested.delete(id)
     const decidedAt = performance.now()
     const decided = post(`/v1/approvals/${id}/decision`, approverHeaders, decision)

@@ -2,6 +2,7 @@ import type { ApprovalView, HistoryEntryView } from '../sdk/index.ts'
 import { jsonText, printable } from './printable.ts'
 import { type Column, table } from './table.ts'
 import type { Colors } from './terminal.ts'
+import { clip } from './text-width.ts'
 import { formatSpan, fromNow } from './time-span.ts'
 
 interface Style {
@@ -9,6 +10,9 @@ interface Style {
   now: number
   width: number | undefined
 }
+
+/** Columns before a fact's text. */
+const INDENT = 13
 
 const riskPaint = (risk: string, { yellow, red, dim }: Colors): ((text: string) => string) =>
   risk === 'critical' || risk === 'high' ? red : risk === 'medium' ? yellow : dim
@@ -48,7 +52,7 @@ export function approvalTable(approvals: readonly ApprovalView[], style: Style):
 
 /** What an approver needs to decide; with votes and history where the record has them. */
 export function approvalCard(approval: ApprovalView, style: Style): string[] {
-  const { colors, now } = style
+  const { colors, now, width } = style
   const { action, agent, rule, threshold } = approval
   const paintRisk = riskPaint(approval.risk, colors)
   const said = [
@@ -60,7 +64,10 @@ export function approvalCard(approval: ApprovalView, style: Style): string[] {
     ['action', printable([action.kind, action.tool ?? `${action.method ?? ''} ${action.target ?? ''}`].join(' '))],
     ['risk', paintRisk(printable(approval.risk))],
     ['rule', rule.ids.map(printable).join(', ')],
-    ...rule.why.map((why, at): [string, string] => [at === 0 ? 'why' : '', printable(why)]),
+    ...rule.why.map((why, at): [string, string] => [
+      at === 0 ? 'why' : '',
+      width === undefined ? printable(why) : clip(printable(why), width - INDENT),
+    ]),
     [
       'approvers',
       approval.approvers.length === 0 ? 'anyone who may approve' : approval.approvers.map(printable).join(', '),

@@ -90,7 +90,7 @@ async function openData(dataDir: string): Promise<LocalData> {
   }
 }
 
-const EXITS: Record<string, 2 | 3> = { ConfigError: 2, PolicyError: 2, StorageError: 3 }
+const EXITS: Record<string, 2 | 3> = { ConfigError: 2, StorageError: 3 }
 const SYSTEM: Record<string, string> = {
   EADDRINUSE: 'The port is in use: stop what uses it, or choose another with --port.',
   EACCES: 'The system does not allow that port or address: choose a port above 1023.',

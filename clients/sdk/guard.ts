@@ -41,7 +41,7 @@ export interface GuardOptions {
   signal?: AbortSignal
   /** Waits no longer than this in all; then it is a retryable denial. Default: until the approval expires. */
   timeoutMs?: number
-  /** Called once when a person is asked. */
+  /** Called once, as soon as a person is asked. */
   onPending?(pending: Pending): void
 }
 
@@ -123,7 +123,9 @@ export async function guard<A extends object>(
   while (true) {
     const remaining = deadline - performance.now()
     if (remaining <= 0) return failure ? denied(failure, pending) : outOfTime(pending)
-    const wait = Math.min(PIECE_WAIT_SECONDS, Math.floor(remaining / 1000))
+    // Who wants to know that it pends wants to know now, and not when the first piece is over.
+    const announcing = options.onPending !== undefined && pending === undefined
+    const wait = announcing ? 0 : Math.min(PIECE_WAIT_SECONDS, Math.floor(remaining / 1000))
     const outcome = await transport
       .send('POST', '/v1/actions', {
         body,
@@ -151,7 +153,7 @@ export async function guard<A extends object>(
         pending = pendingOf(outcome)
         options.onPending?.(pending)
       }
-      const pause = (retryAfterOf(outcome) ?? DEFAULT_RETRY_AFTER_MS) - outcome.elapsedMs
+      const pause = announcing ? 0 : (retryAfterOf(outcome) ?? DEFAULT_RETRY_AFTER_MS) - outcome.elapsedMs
       await sleep(Math.min(pause, deadline - performance.now()), signal)
     } else {
       return allowed<A>(transport, outcome, sent)

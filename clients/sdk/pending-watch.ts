@@ -78,11 +78,12 @@ export function watchPending(
       if (seen.size > MAX_EXCLUDED) return sleep(Math.max(SCAN_MS, 10 * (performance.now() - started)), stopping.signal)
     }
     const known = seen.size
+    const started = performance.now()
     const exclude = known === 0 ? '' : `&exclude=${[...seen].join(',')}`
     const { items } = await get(`/v1/approvals/pending?wait=${WAIT_SECONDS}${exclude}`)
     give(items)
-    // A server that answers with what was excluded must not be asked in a tight circle.
-    if (items.length > 0 && seen.size === known) await sleep(SCAN_MS, stopping.signal)
+    // Nothing new, and no wait: a server that is stopping, or one that knows no waiting. Not in a tight circle.
+    if (seen.size === known && performance.now() - started < SCAN_MS) await sleep(SCAN_MS, stopping.signal)
   }
 
   const run = async () => {

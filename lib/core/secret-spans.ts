@@ -30,7 +30,10 @@ const SHAPES = new RegExp(
     // A JWT, or the base64 of any JSON object that is long enough to be one cut short.
     '(?<![A-Za-z0-9])eyJ[\\w-]{5,}(?:\\.[\\w-]*){1,4}',
     '(?<![A-Za-z0-9])eyJ[\\w-]{40,}',
-    '-----BEGIN[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:[^-]|-(?!----END))*(?:-----END[A-Z0-9 ]{0,40}-----)?',
+    // Of what follows the first line of a private key only what a key can be made of, so that nothing hides behind it.
+    '-----BEGIN[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:[\\w+/=\\\\:,.]|-(?!----END)|[ \\t"+]*[\\r\\n][ \\t"+]*|' +
+      '\\s*(?:Proc-Type|DEK-Info|Version|Comment|Hash): [^\\r\\n]*|[ \\t]+(?=[\\w+/=]{32}|[\\w+/=]{0,76}[ \\t]*-----END))*' +
+      '(?:\\s*-----END[A-Z0-9 ]{0,40}-----)?',
   ].join('|'),
   'g',
 )
@@ -47,16 +50,27 @@ const SSHPASS = /\bsshpass[ \t]+-p[ \t]*(?=[^\s;|&])/g
 const SEPARATOR = /[:=]|%3[ad]/gi
 
 /**
+ * What a shell would take for the next command or run inside a word. A value ends there at the latest: a rest of an odd
+ * secret may then show, but no name hides a command from the approver.
+ */
+const COMMAND = /["'`]\s*(?:;|&&|\|)|[ \t](?:&&|\|\|?|;)[ \t]|;[ \t]|\$\(|`/
+/** The same for cookies, which are joined by semicolons. */
+const AFTER_QUOTE = /["'`]\s*(?:;|&&|\|)|\$\(|`/
+
+type Add = (start: number, end: number, isCookie?: boolean) => void
+
+/**
  * Where secrets stand in a text: known token shapes, and values that a secret name announces in headers, assignments,
  * flags, forms, query strings, JSON, YAML and XML. `open` says that the text was cut and goes on elsewhere.
  * The spans are sorted and do not overlap. Linear in the length of the text.
  */
 export function secretSpans(text: string, open: boolean): Span[] {
   const spans: Span[] = []
-  const add = (start: number, end: number) => {
-    if (end > start) spans.push([start, end])
+  const add = (start: number, end: number, isCookie = false) => {
+    const stop = (isCookie ? AFTER_QUOTE : COMMAND).exec(text.slice(start, end))
+    if (end > start && stop?.index !== 0) spans.push([start, stop ? start + stop.index : end])
   }
-  for (const found of text.matchAll(SHAPES)) add(found.index, found.index + found[0].length)
+  for (const found of text.matchAll(SHAPES)) spans.push([found.index, found.index + found[0].length])
   if (AWS_ID.test(text)) for (const found of text.matchAll(AWS_SECRET)) add(found.index, found.index + 40)
   for (const pattern of [BEARER, BASIC])
     for (const found of text.matchAll(pattern)) {
@@ -93,7 +107,7 @@ function merged(spans: Span[]): Span[] {
 }
 
 /** `--password hunter2`, `-u name:password`. */
-function addFlags(text: string, add: (start: number, end: number) => void): void {
+function addFlags(text: string, add: Add): void {
   for (const found of text.matchAll(FLAG)) {
     const name = found[1] ?? ''
     const start = found.index + found[0].length
@@ -111,7 +125,7 @@ export const isUserAndPassword = (text: string): boolean =>
   /^[^\s:/]*:[^/]/.test(text) && !/^["']?\d+:\d+["']?$/.test(text)
 
 /** `name: value`, `name=value`, `"name": "value"` and their relatives. */
-function addPairs(text: string, add: (start: number, end: number) => void): void {
+function addPairs(text: string, add: Add): void {
   // Looked up once a line: a line may be the whole text and hold thousands of names.
   let known = -1
   const lineEndAt = (at: number): number => {
@@ -130,7 +144,7 @@ function addPairs(text: string, add: (start: number, end: number) => void): void
     )
       continue
     const [start, end] = valueAfter(text, found.index + found[0].length, sign, name, lineEndAt)
-    add(start, end)
+    add(start, end, isCookie(name))
     SEPARATOR.lastIndex = Math.max(end, SEPARATOR.lastIndex)
   }
 }
@@ -212,17 +226,15 @@ const JSON_BARE = /[^\s,}\]]*/y
 const COOKIES = /[^\s;"'`]*(?:;[ \t]*[^\s;"'`]+)*/y
 const ANY_SCHEME = /(?:[A-Za-z][\w-]{0,30}[ \t]+)?/y
 const SCHEME = /(?:(?:bearer|basic|token|digest|negotiate|apikey|hmac|jwt)[ \t]+)?/iy
-const SHELL_JOIN = /(?:^|[ \t])(?:&&|\|\|?|;)[ \t]|;[ \t]/
 
 const match = (pattern: RegExp, text: string, at: number): number => {
   pattern.lastIndex = at
   return pattern.test(text) ? pattern.lastIndex : at
 }
 
-/**
- * The value that a name announces. Where it ends is a choice between showing a rest of a secret and hiding what else
- * the line does; a shell's `;`, `&&` and `|` always end it, so that a name cannot hide a command from the approver.
- */
+const isCookie = (name: Name): boolean => /cookie/i.test(name.text)
+
+/** The value that a name announces. */
 function valueAfter(text: string, from: number, sign: ':' | '=', name: Name, lineEndAt: (at: number) => number): Span {
   const start = match(name.quoted ? LINE_GAP : GAP, text, from)
   OPENING.lastIndex = start
@@ -237,18 +249,16 @@ function valueAfter(text: string, from: number, sign: ':' | '=', name: Name, lin
   const first = text[start]
   if (name.quoted && (first === '{' || first === '[')) return [start, bracketEnd(text, start)]
   if (name.quoted) return [start, match(JSON_BARE, text, start)]
-  const isCookie = /cookie/i.test(name.text)
   if (sign === '=') return [start, match(BARE, text, start)]
   if (name.within !== undefined || name.first) {
     const lineEnd = lineEndAt(start)
     const limit = name.within === undefined ? lineEnd : quotedEnd(text, start, name.within, 0)
-    if (isCookie) return [start, Math.min(match(COOKIES, text, start), limit)]
+    if (isCookie(name)) return [start, Math.min(match(COOKIES, text, start), limit)]
     const value = text.slice(start, limit)
     if (/^(?:[|>][+-]?\d?)?\s*$/.test(value.slice(0, 20))) return [start, blockEnd(text, from, lineEnd)]
-    const join = SHELL_JOIN.exec(value)
-    return [start, join ? start + join.index : limit]
+    return [start, limit]
   }
-  if (isCookie) return [start, match(COOKIES, text, start)]
+  if (isCookie(name)) return [start, match(COOKIES, text, start)]
   const scheme = match(/authorization/i.test(name.text) ? ANY_SCHEME : SCHEME, text, start)
   return [start, match(BARE, text, scheme)]
 }

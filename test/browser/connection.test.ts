@@ -28,25 +28,37 @@ inBrowser('the connection of the page', (openPage) => {
     expect((await again).status).toBe(403)
   })
 
-  scenario('what was decided while the connection was away settles the card', async ({ admin, agent }) => {
-    const page = await openPage()
-    let cut: () => Promise<void> = async () => {}
-    await page.routeWebSocket(/\/v1\/stream$/, (socket) => {
-      socket.connectToServer()
-      cut = () => socket.close({ code: 1013 })
-    })
-    await signIn(page, admin)
-    const held = agent.ask('stripe.refund', { amount: 1 })
-    const shown = page.getByRole('article')
-    await shown.waitFor()
-    const [record] = await admin.pending()
+  for (const { told, after } of [
+    { told: 'the server tells what was missed', after: true },
+    { told: 'the server no longer knows what was missed', after: false },
+  ])
+    scenario(`a decision made while the connection was away settles the card: ${told}`, async ({ admin, agent }) => {
+      const page = await openPage()
+      let cut: () => Promise<void> = async () => {}
+      const resets: boolean[] = []
+      await page.routeWebSocket(/\/v1\/stream$/, (socket) => {
+        const server = socket.connectToServer()
+        socket.onMessage((message) => server.send(after ? message : '{"type":"subscribe"}'))
+        server.onMessage((message) => {
+          const { type, reset } = JSON.parse(String(message))
+          if (type === 'snapshot') resets.push(reset)
+          socket.send(message)
+        })
+        cut = () => socket.close({ code: 1013 })
+      })
+      await signIn(page, admin)
+      const held = agent.ask('stripe.refund', { amount: 1 })
+      const shown = page.getByRole('article')
+      await shown.waitFor()
+      const [record] = await admin.pending()
 
-    await cut()
-    await admin.decide(record!.id, 'deny', { reason: 'meanwhile' })
-    await held
-    await shown.getByText('meanwhile').waitFor()
-    await isLive(page)
-  })
+      await cut()
+      await admin.decide(record!.id, 'deny', { reason: 'meanwhile' })
+      await held
+      await shown.locator('.reason').getByText('meanwhile').waitFor()
+      await isLive(page)
+      expect(resets).toEqual([true, !after])
+    })
 
   scenario('without a WebSocket a decision goes by HTTP', async ({ admin, agent }) => {
     const page = await openPage()

@@ -135,8 +135,8 @@ inBrowser('deciding on the page', (openPage) => {
     await card(page, 'By click').getByRole('button', { name: 'Approve' }).dblclick()
     const byKey = agent.ask('stripe.refund', { amount: 2 }, { context: { summary: 'By key' } })
     await card(page, 'By key').focus()
-    await page.keyboard.press('y')
-    await page.keyboard.press('y')
+    const press = `document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: 'y', bubbles: true }));`
+    await page.evaluate(press + press)
 
     for (const { status, body } of await Promise.all([byClick, byKey])) {
       expect(status).toBe(200)
@@ -171,6 +171,27 @@ inBrowser('deciding on the page', (openPage) => {
     expect(await line.textContent()).toContain(titles[1])
     for (const { id } of await admin.pending(2)) await bob.decide(id, 'approve')
     await Promise.all(held)
+  })
+
+  scenario('a settled card leaves by itself, but not from under a pointer', async ({ admin, agent }) => {
+    const page = await openPage()
+    await page.clock.install()
+    await signIn(page, admin)
+    const held = agent.ask('stripe.refund', { amount: 1 })
+    const shown = page.getByRole('article')
+    await shown.hover()
+    const [record] = await admin.pending()
+    await admin.decide(record!.id, 'deny')
+    await held
+    await shown.getByText('Denied').waitFor()
+    await page.clock.runFor(20_000)
+    expect(await shown.count()).toBe(1)
+
+    await page.mouse.move(1, 1)
+    await page.clock.runFor(20_000)
+    await shown.waitFor({ state: 'detached' })
+    await page.getByRole('region', { name: 'Recently decided' }).getByText('Denied').waitFor()
+    await page.getByText('Nothing is waiting.').waitFor()
   })
 
   scenario('what is typed while the card settles elsewhere decides nothing else', async ({ admin, agent }) => {

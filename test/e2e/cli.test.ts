@@ -1,16 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -20,6 +10,7 @@ import { createClient } from '../../clients/sdk/index.ts'
 import { openDatabase } from '../../lib/adapters/sqlite/database.ts'
 import { MAIN_SCHEMA } from '../../lib/adapters/sqlite/schema.ts'
 import { Caller, scenario, type World } from '../support/server.ts'
+import { countersign as inProcess } from '../unit/cli/fixture.ts'
 
 const MAIN = fileURLToPath(new URL('../../clients/cli/main.ts', import.meta.url))
 const TSX = import.meta.resolve('tsx')
@@ -327,6 +318,46 @@ describe('demo', () => {
   })
 })
 
+const BASH = 'version: 1\nrules: [{ id: bash, match: { tool: Bash }, action: require_approval }]\n'
+const demoOn = ({ url, agent, admin }: World) => ['demo', '--url', url, '--key', agent.secret, '--token', admin.secret]
+
+scenario(
+  'demo: the answer on the terminal decides; the page may be faster',
+  async (world) => {
+    const yes = await inProcess(demoOn(world), { answers: ['y'] })
+    expect(yes.exit).toBe(0)
+    expect(yes.out).toContain('approved by owner')
+    expect(yes.out).toContain('requested, approved, claimed, settled')
+    const no = await inProcess(demoOn(world), { answers: ['n'] })
+    expect(no.exit).toBe(0)
+    expect(no.out).toContain('approval_denied by owner')
+
+    const stop = createClient({ url: world.url, key: world.admin.secret }).approvals.onPending(async ({ id }) => {
+      await world.admin.decide(id, 'approve', { reason: 'on the page' })
+    })
+    const silent = await inProcess(demoOn(world))
+    stop()
+    expect(silent.out).toContain('approved by owner “on the page”')
+  },
+  { policy: BASH },
+)
+
+scenario('demo: rules that do not ask leave nothing to show: exit 1, and what to do', async (world) => {
+  const { exit, err } = await inProcess(demoOn(world), { answers: ['y'] })
+  expect(exit).toBe(1)
+  expect(err).toContain('demo --port 0')
+  const unreachable = await inProcess([
+    'demo',
+    '--url',
+    'http://127.0.0.1:9',
+    '--key',
+    'csk_xxxx',
+    '--token',
+    'cst_xxxx',
+  ])
+  expect(unreachable.exit).toBe(3)
+})
+
 test('who stops reading is no failure', async () => {
   const cwd = folder()
   const run = start(['--help'], { cwd })
@@ -335,14 +366,11 @@ test('who stops reading is no failure', async () => {
   expect(run.printed.err).toBe('')
 })
 
-test('an owner.json that is damaged or not readable says so', async () => {
+test('an owner.json that is damaged says so', async () => {
   const cwd = folder()
   mkdirSync(join(cwd, '.countersign'))
-  const file = join(cwd, '.countersign', 'owner.json')
-  writeFileSync(file, '{"url":')
+  writeFileSync(join(cwd, '.countersign', 'owner.json'), '{"url":')
   const damaged = await countersign(['approvals', 'list'], { cwd })
-  expect(damaged.exit).toBe(2)
+  expect(damaged).toMatchObject({ exit: 2, out: '' })
   expect(damaged.err).toContain('damaged')
-  chmodSync(file, 0o600)
-  expect(readFileSync(file, 'utf8')).toBe('{"url":')
 })

@@ -66,7 +66,7 @@ scenario(
       fetch: async (input, init) => {
         const response = await fetch(input, init)
         requests.push(response.status)
-        if (requests.length === 2) await person.approvals.decide((await agent.get(id)).id, 'approve')
+        if (requests.length === 3) await person.approvals.decide((await agent.get(id)).id, 'approve')
         return response
       },
     })
@@ -81,7 +81,7 @@ scenario(
       },
     )
     expect(result).toMatchObject({ effect: 'allow', approvalId: id })
-    expect(requests).toEqual([202, 202, 200])
+    expect(requests).toEqual([202, 202, 202, 200])
     expect((await person.approvals.list()).items).toHaveLength(1)
   },
   { config: 'gate: { maxWait: 1s }' },
@@ -203,6 +203,27 @@ scenario('approvals: each pending one once, with what was there before; lists, b
   expect(results[3]?.problem?.code).toBe('approval_not_found')
   for (const result of await Promise.all(waiting)) expect(result).toMatchObject({ code: 'approval_denied' })
   expect(await person.approvals.expire({ allStale: true })).toEqual({ expired: 0 })
+})
+
+scenario('approvals: a restart of the server gives nothing twice and loses nothing', async (world) => {
+  const agent = agentOf(world)
+  const given: string[] = []
+  const errors: unknown[] = []
+  const stop = personOf(world).approvals.onPending(
+    ({ id }) => {
+      given.push(id)
+    },
+    { onError: (error) => errors.push(error) },
+  )
+  const waiting = [agent.guard('stripe.refund', { amount: 1 })]
+  await expect.poll(() => given).toHaveLength(1)
+  await world.restart()
+  waiting.push(agent.guard('stripe.refund', { amount: 2 }))
+  await expect.poll(() => given, { timeout: 10_000 }).toHaveLength(2)
+  stop()
+  expect(errors).toEqual([])
+  await personOf(world).approvals.decideAll(given, 'approve')
+  for (const result of await Promise.all(waiting)) expect(result).toMatchObject({ effect: 'allow' })
 })
 
 scenario('a decision that came too late carries the standing one', async (world) => {

@@ -29,6 +29,18 @@ scenario('a stream begins with all that is pending, then tells what happens, in 
   ])
 })
 
+scenario('the decision of several people is told with all their votes', async (world) => {
+  const { agent, admin } = world
+  const bob = await world.caller('bob', 'approver')
+  const stream = await admin.stream()
+  const { body } = await agent.ask('two.people', {}, later)
+  const id = body.approvalId ?? ''
+  await bob.decide(id, 'approve')
+  await admin.decide(id, 'approve')
+  const { approval } = await stream.frame(({ event }) => event === 'decided')
+  expect(approval?.votes.map(({ by }) => by.name)).toEqual(['bob', 'owner'])
+})
+
 scenario('a client that comes back gets all that is pending and what it missed, nothing twice', async (world) => {
   const { agent, admin } = world
   const [seen, missed, still] = [await ask(agent, 1), await ask(agent, 2), await ask(agent, 3)]

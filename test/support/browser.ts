@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -69,13 +69,15 @@ export function inBrowser(name: string, define: (openPage: OpenPage) => void): v
   })
 }
 
-const OUT = fileURLToPath(new URL('../../dist/dashboard', import.meta.url))
+const DIST = fileURLToPath(new URL('../../dist', import.meta.url))
+const OUT = join(DIST, 'dashboard')
 
 /** `npm test` builds first; whoever runs one test alone gets the page here. */
 async function ensurePageIsBuilt(): Promise<void> {
   if (existsSync(join(OUT, 'index.html'))) return
   const configFile = fileURLToPath(new URL('../../clients/dashboard/vite.config.ts', import.meta.url))
-  const outDir = mkdtempSync(`${fileURLToPath(new URL('../../', import.meta.url))}.dashboard-`)
+  mkdirSync(DIST, { recursive: true })
+  const outDir = mkdtempSync(join(DIST, '.dashboard-'))
   try {
     await build({ configFile, logLevel: 'silent', build: { outDir } })
     renameSync(outDir, OUT)

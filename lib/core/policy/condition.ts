@@ -131,6 +131,8 @@ function sameInMeaning(value: unknown, operand: Scalar): Judgement {
 }
 
 const MAX_WORDS = 160
+/** Nobody reads a longer pattern in a hurry. */
+const MAX_PATTERN = 60
 
 function inWords(operator: Operator, operand: Scalar | Scalar[]): string {
   const text = JSON.stringify(operand)
@@ -157,7 +159,7 @@ function inWords(operator: Operator, operand: Scalar | Scalar[]): string {
     case 'startsWith':
       return `starts with ${shown}`
     case 'matches':
-      return `matches ${shown}`
+      return text.length > MAX_PATTERN ? 'matches a pattern of the rule' : `matches ${text}`
     case 'exists':
       return operand === true ? 'is given' : 'is not given'
     default:

@@ -66,7 +66,7 @@ function ruleRef(first: Speaker, speakers: readonly Speaker[]): RuleRef {
     id: first.compiled.rule.id,
     revision: rules.length === 1 ? first.compiled.revision : revisionOf(rules),
     ids: rules.map(({ rule }) => rule.id),
-    why: speakers.flatMap(({ why }) => why),
+    why: [...new Set(speakers.flatMap(({ why }) => why))],
   }
 }
 

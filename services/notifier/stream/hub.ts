@@ -113,6 +113,8 @@ export class Hub {
     if (topic === Topic.decided)
       return this.#keep({
         ...known,
+        // A first vote of several is on record, and no event tells of it.
+        votes: known.threshold.approve > 1 ? ((await this.#read(data.tenant, data.id))?.votes ?? []) : known.votes,
         status: data.outcome,
         decidedBy: data.decidedBy,
         decidedAt: new Date(data.decidedAt).toISOString(),

@@ -204,6 +204,18 @@ describe('announced values', () => {
     'PASSWORD=x|rm -rf /',
     'cmd --token && rm -rf /',
     'x token: y && rm -rf /',
+    `echo 'password="'; rm -rf /; echo '"'`,
+    `echo '{"password":"' && rm -rf / && echo '"}'`,
+    `echo '"token":{'; rm -rf /; echo '}'`,
+    `echo '<token>'; rm -rf /; echo '</token>'`,
+    `curl --token '"'; rm -rf /; echo '"'`,
+    'PASSWORD=$(rm -rf /)',
+    'PASSWORD="x$(rm -rf /)"',
+    'TOKEN=`rm -rf /`',
+    `echo '-----BEGIN PRIVATE KEY-----'; rm -rf /`,
+    'echo -----BEGIN PRIVATE KEY----- && rm -rf /',
+    'curl -H "Authorization: x" https://y; rm -rf /',
+    'a://b:c;rm -rf /@d',
   ])('no name hides the command behind it: %s', (text) => {
     expect(redactText(text)).toContain('rm -rf /')
   })

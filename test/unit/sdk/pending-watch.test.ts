@@ -123,6 +123,18 @@ test('goes on after failures that pass, and after a callback that throws', async
   stop()
 })
 
+test('a server that does not wait is not asked in a tight circle', async () => {
+  const times: number[] = []
+  const server = await serve(() => {
+    times.push(performance.now())
+    return { body: { items: [] } }
+  })
+  const stop = createClient({ url: server.url }).approvals.onPending(() => {})
+  await expect.poll(() => times.length, { timeout: 5000 }).toBe(2)
+  stop()
+  expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThan(1500)
+})
+
 test('a failure that does not pass ends it', async () => {
   const server = await serve(() => refusal('unauthenticated', 401))
   const errors: unknown[] = []
