@@ -33,8 +33,8 @@ export function writeOwner(dataDir: string, { url, token, agentKey }: Owner): vo
 }
 
 /**
- * The credentials of the owner: those of the file, or new ones where the key store is empty. Where keys exist and the
- * file does not, nothing is made: whoever took it away meant it.
+ * The credentials of the owner: those of the file, or new ones where nobody is an admin yet. Where there is an admin
+ * and no file, nothing is made: whoever took the file away meant it.
  */
 export async function ensureOwner(
   dataDir: string,
@@ -43,7 +43,7 @@ export async function ensureOwner(
 ): Promise<{ owner: Omit<Owner, 'url'> | undefined; created: boolean }> {
   const known = readOwner(dataDir)
   if (known) return { owner: known, created: false }
-  if ((await keys.list()).length > 0) return { owner: undefined, created: false }
+  if ((await keys.list()).some(({ role }) => role === 'admin')) return { owner: undefined, created: false }
   const create = async (name: string, role: Role) => {
     const secret = newSecret(role)
     await keys.insert({

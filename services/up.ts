@@ -10,15 +10,15 @@ import { createKeyStore } from '../lib/adapters/sqlite/key-store.ts'
 import { createLogBus } from '../lib/adapters/sqlite/log-bus.ts'
 import { KEYS_SCHEMA, MAIN_SCHEMA } from '../lib/adapters/sqlite/schema.ts'
 import { approvalIdFrom } from '../lib/core/ids.ts'
+import type { Clock } from '../lib/ports/clock.ts'
 import { systemClock } from '../lib/runtime/clock.ts'
 import { ConfigError, loadConfig } from '../lib/runtime/config.ts'
 import { Directory } from '../lib/runtime/directory.ts'
-import { health } from '../lib/runtime/health.ts'
-import { createHttpApp } from '../lib/runtime/http-app.ts'
 import { Lifecycle } from '../lib/runtime/lifecycle.ts'
 import { createLogger, type Logger } from '../lib/runtime/logger.ts'
 import { createMetrics } from '../lib/runtime/metrics.ts'
 import { loadPolicy } from '../lib/runtime/policy-file.ts'
+import { serve } from '../lib/runtime/serve.ts'
 import { createDecider } from './decider/app.ts'
 import { createGate } from './gate/app.ts'
 import { createNotifier } from './notifier/app.ts'
@@ -50,9 +50,6 @@ export interface Up {
   /** Answers everybody who waits, stops, and resolves when everything is on disk and closed. */
   close(): Promise<void>
 }
-
-/** Everybody is answered at once when it stops; who takes longer than this to read the answer is cut off. */
-const SLOWEST_CLIENT_MS = 5_000
 
 /**
  * Gate, decider and notifier in one process on one port, over a durable log and store in `dataDir`.
@@ -114,17 +111,6 @@ export async function startUp(options: UpOptions = {}): Promise<Up> {
     })
     const notifier = createNotifier({ bus, decider, identity, clock, log, metrics, pageDirectory: pageDirectory() })
 
-    const app = await createHttpApp({ identity, log, metrics })
-    for (const { routes } of [gate, deciderService, notifier]) await app.register(routes)
-    await app.register(health, {
-      metrics,
-      checks: [
-        { name: 'decider', isReady: () => deciderService.isReady() },
-        { name: 'gate', isReady: () => gate.isReady() },
-        { name: 'notifier', isReady: () => notifier.isReady() },
-      ],
-    })
-
     // Closing goes backwards: first everybody who waits is answered, then the port closes, then what they stood on.
     lifecycle.onClose('decider', () => deciderService.close())
     await deciderService.start()
@@ -132,28 +118,36 @@ export async function startUp(options: UpOptions = {}): Promise<Up> {
     await notifier.start()
     lifecycle.onClose('gate', () => gate.close())
     await gate.start()
-    lifecycle.onClose('http', () => {
-      const cutOff = setTimeout(() => app.server.closeAllConnections(), SLOWEST_CLIENT_MS)
-      return app.close().finally(() => clearTimeout(cutOff))
-    })
-    await app.listen({ port, host })
-    lifecycle.onClose('waiting callers', async () => {
-      deciderService.drain()
-      notifier.drain()
-      await gate.drain()
-    })
-    lifecycle.onClose('event retention', keepEventsFor(config.retention.eventsMs))
+    const url = await serve(
+      {
+        host,
+        port,
+        identity,
+        log,
+        metrics,
+        routes: [gate.routes, deciderService.routes, notifier.routes],
+        checks: [
+          { name: 'decider', isReady: () => deciderService.isReady() },
+          { name: 'gate', isReady: () => gate.isReady() },
+          { name: 'notifier', isReady: () => notifier.isReady() },
+        ],
+        async drain() {
+          deciderService.drain()
+          notifier.drain()
+          await gate.drain()
+        },
+      },
+      lifecycle,
+    )
+    lifecycle.onClose(
+      'event retention',
+      everyHour(clock, async () => {
+        await bus.prune(clock.now() - config.retention.eventsMs).catch((error: unknown) => {
+          log.warn({ err: error }, 'old events were not deleted')
+        })
+      }),
+    )
 
-    function keepEventsFor(ms: number): () => void {
-      const prune = () => {
-        bus.prune(clock.now() - ms).catch((error: unknown) => log.warn({ err: error }, 'old events were not deleted'))
-        cancel = clock.after(3_600_000, prune)
-      }
-      let cancel = clock.after(60_000, prune)
-      return () => cancel()
-    }
-
-    const url = urlOf(app.server.address(), host)
     const { owner, created } = await ensureOwner(directory.path, keys, clock)
     if (owner) writeOwner(directory.path, { ...owner, url })
     const admin = owner && (await identity.ofSecret(owner.token))
@@ -182,14 +176,18 @@ function collect<T>(problems: string[], read: () => T): T | undefined {
   }
 }
 
+/** Does the work every hour, the first time a minute from now; returns what ends it. */
+function everyHour(clock: Clock, work: () => Promise<void>): () => void {
+  let cancel = clock.after(60_000, run)
+  function run(): void {
+    void work()
+    cancel = clock.after(3_600_000, run)
+  }
+  return () => cancel()
+}
+
 /** The built page lies beside the compiled services; from source it is in dist/. */
 function pageDirectory(): string {
   const beside = fileURLToPath(new URL('../dashboard', import.meta.url))
   return existsSync(beside) ? beside : fileURLToPath(new URL('../dist/dashboard', import.meta.url))
-}
-
-function urlOf(address: ReturnType<import('node:net').Server['address']>, host: string): string {
-  const port = typeof address === 'object' && address !== null ? address.port : 0
-  const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host
-  return `http://${name}:${port}`
 }

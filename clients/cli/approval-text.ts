@@ -68,10 +68,7 @@ export function approvalCard(approval: ApprovalView, style: Style): string[] {
       at === 0 ? 'why' : '',
       width === undefined ? printable(why) : clip(printable(why), width - INDENT),
     ]),
-    [
-      'approvers',
-      approval.approvers.length === 0 ? 'anyone who may approve' : approval.approvers.map(printable).join(', '),
-    ],
+    ...approversOf(approval).map((line, at): [string, string] => [at === 0 ? 'approvers' : '', line]),
     ...(threshold.approve > 1 || threshold.deny > 1
       ? [['votes', `${threshold.approve} to approve, ${threshold.deny} to deny`] satisfies [string, string]]
       : []),
@@ -154,4 +151,11 @@ function historyText(entry: HistoryEntryView, { dim }: Colors): string {
   const outcome = 'outcome' in entry ? `  ${entry.outcome.replace('_', ' ')}` : ''
   const who = `${printable(entry.by.name)} ${dim(`via ${entry.by.via}`)}`
   return `${dim(entry.at)}  ${entry.type.padEnd(9)}  ${who}${outcome}${reason}`
+}
+
+/** Who must approve: a line for each rule that names somebody. */
+function approversOf({ requirements }: ApprovalView): string[] {
+  const named = requirements.filter(({ anyOf }) => anyOf.length > 0)
+  if (named.length === 0) return ['anyone who may approve']
+  return named.map(({ anyOf, approve }) => `${approve > 1 ? `${approve} of ` : ''}${anyOf.map(printable).join(', ')}`)
 }

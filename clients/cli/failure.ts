@@ -20,7 +20,7 @@ export const usageError = (message: string): CliError => new CliError(message, 2
 const OWN_CODES: Record<string, ExitCode> = { usage: 2, unreachable: 3, timeout: 3, invalid_response: 2, aborted: 1 }
 
 /** The exit code of a stable error code (lib/core/errors.ts), or of one of the SDK's own. */
-export function exitOfCode(code: string): ExitCode {
+function exitOfCode(code: string): ExitCode {
   if (Object.hasOwn(ERRORS, code)) return ERRORS[code as keyof typeof ERRORS].exit
   return OWN_CODES[code] ?? 1
 }

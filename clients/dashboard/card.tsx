@@ -70,14 +70,7 @@ export function CardView({ card, session, onDecide, onDismiss }: CardProps) {
             ))}
           </p>
         </dd>
-        {approval.approvers.length > 0 && (
-          <>
-            <dt>For</dt>
-            <dd>
-              <Approvers approvers={approval.approvers} />
-            </dd>
-          </>
-        )}
+        <Approvers requirements={approval.requirements} />
         {phase.kind !== 'settled' && <Votes approval={approval} />}
       </dl>
       <Preview json={approval.action.preview} truncated={approval.action.previewTruncated} />
@@ -130,16 +123,27 @@ function Asks({ approval: { agent, action } }: { approval: ApprovalView }) {
   )
 }
 
-function Approvers({ approvers }: { approvers: string[] }) {
+/** Who must approve: a line for each rule that names somebody. */
+function Approvers({ requirements }: { requirements: ApprovalView['requirements'] }) {
+  const named = requirements.filter(({ anyOf }) => anyOf.length > 0)
+  if (named.length === 0) return null
   return (
     <>
-      {approvers.map((entry, index) => (
-        <span key={entry}>
-          {index > 0 && ', '}
-          {entry.startsWith('group:') && 'group '}
-          <Untrusted text={entry.replace(/^group:/, '')} />
-        </span>
-      ))}
+      <dt>For</dt>
+      <dd>
+        {named.map(({ rule, anyOf, approve }) => (
+          <p key={rule}>
+            {approve > 1 && `${approve} of `}
+            {anyOf.map((entry, index) => (
+              <span key={entry}>
+                {index > 0 && ', '}
+                {entry.startsWith('group:') && 'group '}
+                <Untrusted text={entry.replace(/^group:/, '')} />
+              </span>
+            ))}
+          </p>
+        ))}
+      </dd>
     </>
   )
 }

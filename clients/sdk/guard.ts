@@ -168,7 +168,7 @@ const understood = (answer: Answer) =>
 function allowed<A extends object>(transport: Transport, { status, body }: Answer, sent: unknown): Allowed<A> {
   // Nothing but the exact word opens the door: any page may answer 200.
   if (!isObject(body) || body.effect !== 'allow' || !isObject(body.args)) throw strange(status)
-  const { approvalId, args, decidedBy, reason, replayed } = body
+  const { approvalId, use, args, decidedBy, reason, replayed } = body
   const id = typeof approvalId === 'string' ? approvalId : undefined
   return {
     effect: 'allow',
@@ -180,7 +180,11 @@ function allowed<A extends object>(transport: Transport, { status, body }: Answe
     ...(replayed === true ? { replayed } : {}),
     async report(outcome, detail) {
       if (id === undefined) return
-      const report = JSON.stringify({ status: outcome, ...(detail === undefined ? {} : { detail }) })
+      const report = JSON.stringify({
+        status: outcome,
+        ...(typeof use === 'number' ? { use } : {}),
+        ...(detail === undefined ? {} : { detail }),
+      })
       await transport.call('POST', `/v1/actions/${encodeURIComponent(id)}/outcome`, { body: report })
     },
   }

@@ -25,14 +25,15 @@ interface HistoryBase {
 export type HistoryEntryView = HistoryBase &
   (
     | { type: 'requested'; requestHash: string }
-    | { type: 'voted'; decision: Decision; reason: string | null }
-    | { type: 'approved'; decision: 'approve'; reason: string | null; editsHash: string | null }
-    | { type: 'denied'; decision: 'deny'; reason: string | null }
+    | { type: 'voted'; decision: Decision; reason: string | null; meets: string[] }
+    | { type: 'approved'; decision: 'approve'; reason: string | null; meets: string[]; editsHash: string | null }
+    | { type: 'denied'; decision: 'deny'; reason: string | null; meets: string[] }
     | { type: 'expired' }
     | { type: 'cancelled'; reason: string | null }
-    | { type: 'claimed'; holder: string; gate: string; key: string | null }
+    | { type: 'claimed'; holder: string; gate: string; key: string | null; use: number }
     | {
         type: 'returned' | 'settled'
+        use: number
         outcome: ReportedOutcome | 'unknown'
         status: number | null
         detail: string | null
@@ -60,6 +61,8 @@ export interface ApprovalView {
   rule: { id: string; revision: string; ids: string[]; why: string[] }
   risk: Risk
   approvers: string[]
+  /** What each rule asks for: so many approvals from these (empty: from anybody). */
+  requirements: { rule: string; anyOf: string[]; approve: number }[]
   threshold: { approve: number; deny: number }
   reasonRequired: Decision[]
   votes: { by: ActorView; decision: Decision; reason?: string; at: string }[]

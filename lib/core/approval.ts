@@ -42,6 +42,8 @@ export interface Claim {
   gate: string
   /** The id that the caller's Idempotency-Key derives, or null: the same key is told the same answer again. */
   key: string | null
+  /** 1 for the first use, 2 for the one after the first was given back, and so on. */
+  use: number
   at: number
 }
 
@@ -98,6 +100,12 @@ export function dueAt(approval: Approval): number | null {
   if (approval.status === Status.pending || approval.status === Status.approved) return approval.expiresAt
   if (approval.status === Status.claimed && approval.claim) return approval.claim.at + CLAIM_TIMEOUT_MS
   return null
+}
+
+/** When this record came to its end, or null when it has not. */
+export function endedAt({ status, settlement, decidedAt }: Approval): number | null {
+  if (status === Status.settled) return settlement?.at ?? null
+  return status === Status.denied || status === Status.expired || status === Status.cancelled ? decidedAt : null
 }
 
 /** True when the time of an unused approval is over, whether or not the sweeper has been there. */

@@ -103,7 +103,7 @@ function replay({ history }: Approval) {
         break
       case 'claimed':
         told.status = Status.claimed
-        told.claim = { holder: entry.holder, gate: entry.gate, key: entry.key, at }
+        told.claim = { holder: entry.holder, gate: entry.gate, key: entry.key, use: entry.use, at }
         break
       case 'returned':
         told.status = Status.approved

@@ -107,6 +107,8 @@ export interface ApprovalDecided {
 export interface ApprovalSettled {
   id: string
   tenant: string
+  /** Which use of the approval: 1 for the first, 2 after that was given back, and so on. */
+  use: number
   outcome: SettleOutcome
   /** HTTP status of the upstream, where there was one. */
   status: number | null

@@ -13,6 +13,8 @@ export interface FingerprintInput {
   ruleRevision: string
   /** The session that the call names, if any: an approval given in one session serves no other. */
   session: string | null
+  /** Whom the call says it is for, if anybody: what was approved for one user serves no other. */
+  user: string | null
 }
 
 /** SHA-256 of the canonical JSON (RFC 8785) of everything that identifies a call, in lower-case hex. */

@@ -10,9 +10,15 @@ export type HistoryEvent =
   | { type: 'denied'; decision: 'deny'; reason: string | null; meets: string[] }
   | { type: 'expired' }
   | { type: 'cancelled'; reason: string | null }
-  | { type: 'claimed'; holder: string; gate: string; key: string | null }
-  | { type: 'returned' | 'settled'; outcome: SettleOutcome; status: number | null; detail: string | null; gate: string }
-
+  | { type: 'claimed'; holder: string; gate: string; key: string | null; use: number }
+  | {
+      type: 'returned' | 'settled'
+      use: number
+      outcome: SettleOutcome
+      status: number | null
+      detail: string | null
+      gate: string
+    }
 export type HistoryEntry = HistoryEvent & {
   seq: number
   at: number

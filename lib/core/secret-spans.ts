@@ -31,9 +31,9 @@ const SHAPES = new RegExp(
     '(?<![A-Za-z0-9])eyJ[\\w-]{5,}(?:\\.[\\w-]*){1,4}',
     '(?<![A-Za-z0-9])eyJ[\\w-]{40,}',
     // Of what follows the first line of a private key only what a key can be made of, so that nothing hides behind it.
-    '-----BEGIN[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:[\\w+/=\\\\:,.]|-(?!----END)|[ \\t"+]*[\\r\\n][ \\t"+]*|' +
-      '\\s*(?:Proc-Type|DEK-Info|Version|Comment|Hash): [^\\r\\n]*|[ \\t]+(?=[\\w+/=]{32}|[\\w+/=]{0,76}[ \\t]*-----END))*' +
-      '(?:\\s*-----END[A-Z0-9 ]{0,40}-----)?',
+    '-----BEGIN[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:[\\w+/=\\\\:,.]|-(?!----END)|[ \\t"+]{0,9}[\\r\\n][ \\t"+]{0,40}|' +
+      '\\s{0,9}(?:Proc-Type|DEK-Info|Version|Comment|Hash): [^\\r\\n]*|[ \\t]{1,9}(?=[\\w+/=]{32}|[\\w+/=]{0,76}[ \\t]{0,9}-----END))*' +
+      '(?:\\s{0,9}-----END[A-Z0-9 ]{0,40}-----)?',
   ].join('|'),
   'g',
 )
@@ -70,23 +70,29 @@ export function secretSpans(text: string, open: boolean): Span[] {
     const stop = (isCookie ? AFTER_QUOTE : COMMAND).exec(text.slice(start, end))
     if (end > start && stop?.index !== 0) spans.push([start, stop ? start + stop.index : end])
   }
-  for (const found of text.matchAll(SHAPES)) spans.push([found.index, found.index + found[0].length])
-  if (AWS_ID.test(text)) for (const found of text.matchAll(AWS_SECRET)) add(found.index, found.index + 40)
+  for (const found of matches(SHAPES, text)) spans.push([found.index, found.index + found[0].length])
+  if (AWS_ID.test(text)) for (const found of matches(AWS_SECRET, text)) add(found.index, found.index + 40)
   for (const pattern of [BEARER, BASIC])
-    for (const found of text.matchAll(pattern)) {
+    for (const found of matches(pattern, text)) {
       const value = found[1] ?? ''
       const end = found.index + found[0].length
       if (pattern === BEARER || looksEncoded(value)) add(end - value.length, end)
     }
-  for (const found of text.matchAll(USER_INFO)) add(found.index + 3, found.index + found[0].length - 1)
+  for (const found of matches(USER_INFO, text)) add(found.index + 3, found.index + found[0].length - 1)
   const cut = open ? OPEN_USER_INFO.exec(lastWord(text)) : null
   if (cut) add(text.length - (cut[1] ?? '').length, text.length)
-  for (const found of text.matchAll(ELEMENT))
+  for (const found of matches(ELEMENT, text))
     if (isSecretName(found[1] ?? ''))
       add(found.index + found[0].length - (found[2] ?? '').length, found.index + found[0].length)
   addFlags(text, add)
   addPairs(text, add)
   return merged(spans)
+}
+
+/** Every match of a global pattern. `matchAll` would compile the pattern anew each time, which costs more than the search. */
+function* matches(pattern: RegExp, text: string): Generator<RegExpExecArray> {
+  pattern.lastIndex = 0
+  for (let found = pattern.exec(text); found; found = pattern.exec(text)) yield found
 }
 
 const lastWord = (text: string): string => text.slice(Math.max(text.lastIndexOf(' '), text.lastIndexOf('\n'), 0))
@@ -108,14 +114,14 @@ function merged(spans: Span[]): Span[] {
 
 /** `--password hunter2`, `-u name:password`. */
 function addFlags(text: string, add: Add): void {
-  for (const found of text.matchAll(FLAG)) {
+  for (const found of matches(FLAG, text)) {
     const name = found[1] ?? ''
     const start = found.index + found[0].length
     const end = bareEnd(text, start)
     if (isSecretName(name)) add(start, end)
     else if (/^(?:u|user|proxy-user)$/i.test(name) && isUserAndPassword(text.slice(start, end))) add(start, end)
   }
-  for (const found of text.matchAll(SSHPASS)) {
+  for (const found of matches(SSHPASS, text)) {
     const start = found.index + found[0].length
     add(start, bareEnd(text, start))
   }
@@ -239,7 +245,8 @@ function valueAfter(text: string, from: number, sign: ':' | '=', name: Name, lin
   const start = match(name.quoted ? LINE_GAP : GAP, text, from)
   OPENING.lastIndex = start
   const opening = OPENING.exec(text)
-  const quote = opening?.[2]
+  // A shell runs what stands in backticks right behind an equals sign; elsewhere they quote.
+  const quote = opening?.[2] === '`' && sign === '=' && start === from ? undefined : opening?.[2]
   if (opening && quote !== undefined && quote !== name.within) {
     const end = quotedEnd(text, OPENING.lastIndex, quote, (opening[1] ?? '').length)
     const inner = start + opening[0].length

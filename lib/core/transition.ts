@@ -21,7 +21,16 @@ export type Command =
       key: string | null
       by: Actor
     }
-  | { type: 'settle'; outcome: SettleOutcome; status: number | null; detail: string | null; gate: string; by: Actor }
+  /** `use` null reports on the latest use. */
+  | {
+      type: 'settle'
+      use: number | null
+      outcome: SettleOutcome
+      status: number | null
+      detail: string | null
+      gate: string
+      by: Actor
+    }
   /** `holder` null: nothing waits, but the call will come back. */
   | { type: 'join'; holder: string | null; keep: boolean }
   | { type: 'leave'; holder: string; intent: 'cancel' | 'keep' | 'stay' }
@@ -223,13 +232,14 @@ function claim(approval: Approval, command: CommandOf<'claim'>, now: number): Tr
       return { kind: 'unchanged', approval }
     case Status.approved: {
       const { holder, gate, key } = command
+      const use = usesOf(approval) + 1
       const claimed: Approval = {
         ...approval,
         status: Status.claimed,
-        claim: { holder, gate, key, at: now },
+        claim: { holder, gate, key, use, at: now },
         holders: [],
       }
-      return write(claimed, { type: 'claimed', holder, gate, key }, command.by, now)
+      return write(claimed, { type: 'claimed', holder, gate, key, use }, command.by, now)
     }
     case Status.claimed:
     case Status.settled:
@@ -245,27 +255,33 @@ function claim(approval: Approval, command: CommandOf<'claim'>, now: number): Tr
   }
 }
 
+/** Each use has one outcome: a report that comes twice, or late, never touches a later use. */
 function settle(approval: Approval, command: CommandOf<'settle'>, now: number): Transition {
   const { outcome, status, detail, gate, by } = command
-  if (approval.status === Status.settled) {
-    if (approval.settlement?.outcome === outcome) return { kind: 'unchanged', approval }
-    return refuse(approval, 'already_used', `The outcome on record is ${approval.settlement?.outcome}.`)
-  }
-  if (approval.status !== Status.claimed)
+  const uses = usesOf(approval)
+  const use = command.use ?? uses
+  if (use < 1 || use > uses)
     return refuse(approval, 'invalid_request', `Nothing to report: the approval is ${approval.status}, not in use.`)
+  const told = approval.history.find(
+    (entry) => (entry.type === 'returned' || entry.type === 'settled') && entry.use === use,
+  )
+  if (told && 'outcome' in told)
+    return told.outcome === outcome
+      ? { kind: 'unchanged', approval }
+      : refuse(approval, 'already_used', `The outcome on record is ${told.outcome}.`)
 
-  const settlement = { outcome, status, detail, gate, at: now }
-  const event: HistoryEvent = {
-    type: outcome === 'not_executed' ? 'returned' : 'settled',
-    outcome,
-    status,
-    detail,
-    gate,
-  }
+  const report = { outcome, status, detail, gate }
   return outcome === 'not_executed'
-    ? write({ ...approval, status: Status.approved, claim: null }, event, by, now)
-    : write({ ...approval, status: Status.settled, settlement }, event, by, now)
+    ? write({ ...approval, status: Status.approved, claim: null }, { type: 'returned', use, ...report }, by, now)
+    : write(
+        { ...approval, status: Status.settled, settlement: { ...report, at: now } },
+        { type: 'settled', use, ...report },
+        by,
+        now,
+      )
 }
+
+const usesOf = ({ history }: Approval): number => history.filter(({ type }) => type === 'claimed').length
 
 function join(approval: Approval, { holder, keep }: CommandOf<'join'>, now: number): Transition {
   if (approval.status !== Status.pending) return { kind: 'unchanged', approval }
@@ -308,7 +324,11 @@ function timeout(approval: Approval, now: number): Transition {
   if (approval.status === Status.claimed && now >= (dueAt(approval) ?? Number.POSITIVE_INFINITY)) {
     const detail = 'No outcome was reported in time; the call may have run.'
     const gate = approval.claim?.gate ?? ''
-    return settle(approval, { type: 'settle', outcome: 'unknown', status: null, detail, gate, by: SWEEPER }, now)
+    return settle(
+      approval,
+      { type: 'settle', use: null, outcome: 'unknown', status: null, detail, gate, by: SWEEPER },
+      now,
+    )
   }
   return { kind: 'unchanged', approval }
 }
@@ -342,8 +362,8 @@ function eventsOf(approval: Approval, event: HistoryEvent, by: Actor): DomainEve
   const historyHash = approval.history.at(-1)?.hash ?? ''
   const eventId = `${id}:${version}`
   if (event.type === 'settled' || event.type === 'returned') {
-    const { outcome, status, detail, gate } = event
-    const data = { id, tenant, outcome, status, detail, gate, settledAt: at, version, historyHash }
+    const { use, outcome, status, detail, gate } = event
+    const data = { id, tenant, use, outcome, status, detail, gate, settledAt: at, version, historyHash }
     return [{ topic: Topic.settled, eventId, at, data }]
   }
   if (!OUTCOMES.has(event.type)) return []

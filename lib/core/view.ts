@@ -1,6 +1,6 @@
 import type { Actor } from './actor.ts'
 import { type Approval, Status } from './approval.ts'
-import type { ApprovalRequested, Risk, SettleOutcome, Threshold } from './events.ts'
+import type { ApprovalRequested, Requirement, Risk, SettleOutcome, Threshold } from './events.ts'
 import type { HistoryEntry } from './history.ts'
 
 type ActorView = { id: string; name: string; type: Actor['type']; via: Actor['via'] }
@@ -24,7 +24,10 @@ export interface ApprovalView {
   }
   rule: { id: string; revision: string; ids: string[]; why: string[] }
   risk: Risk
+  /** Who may vote; empty: every approver. */
   approvers: string[]
+  /** What each rule asks for: so many approvals from these (empty: from anybody). */
+  requirements: Requirement[]
   threshold: Threshold
   reasonRequired: ('approve' | 'deny')[]
   votes: { by: ActorView; decision: 'approve' | 'deny'; reason?: string; at: string }[]
@@ -37,14 +40,17 @@ export interface ApprovalView {
   requestedAt: string
   expiresAt: string
   version: number
-  history?: (Omit<HistoryEntry, 'at'> & { at: string })[]
+  history?: WithInstant<HistoryEntry>[]
 }
+
+/** Of each member of a union: its `at` as text. */
+type WithInstant<T> = T extends { at: number } ? Omit<T, 'at'> & { at: string } : never
 
 /** A request as the record that it will make: pending, version 1. */
 export function viewOfRequest(event: ApprovalRequested): ApprovalView {
   const { requestedAt, timeoutMs } = event
+  // New properties behind a spread would cost V8 many times as much as before it.
   return viewOf({
-    ...event,
     status: Status.pending,
     version: 1,
     expiresAt: requestedAt + timeoutMs,
@@ -54,15 +60,15 @@ export function viewOfRequest(event: ApprovalRequested): ApprovalView {
     reason: null,
     edits: null,
     settlement: null,
+    ...event,
   })
 }
 
 const instant = (ms: number): string => new Date(ms).toISOString()
 
-type Viewed = Omit<
-  Approval,
-  'denialMemoryMs' | 'holders' | 'keep' | 'claim' | 'updatedAt' | 'outbox' | 'history' | 'requirements'
-> & { history?: HistoryEntry[] }
+type Viewed = Omit<Approval, 'denialMemoryMs' | 'holders' | 'keep' | 'claim' | 'updatedAt' | 'outbox' | 'history'> & {
+  history?: HistoryEntry[]
+}
 
 export function viewOf(approval: Viewed, { history = false } = {}): ApprovalView {
   const { agent, action, settlement } = approval
@@ -89,6 +95,7 @@ export function viewOf(approval: Viewed, { history = false } = {}): ApprovalView
     rule: approval.rule,
     risk: approval.risk,
     approvers: approval.approvers,
+    requirements: approval.requirements,
     threshold: approval.threshold,
     reasonRequired: approval.reasonRequired,
     votes: approval.votes.map(({ by, decision, reason, at }) => ({

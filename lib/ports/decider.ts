@@ -34,6 +34,8 @@ export interface SettleReport {
   tenant: string
   id: string
   agentId: string
+  /** Which use (`claim.use`); null: the latest. */
+  use: number | null
   outcome: SettleOutcome
   status: number | null
   detail: string | null

@@ -10,4 +10,9 @@ export interface EncodedEvent {
 export interface EventCodec {
   encode(event: DomainEvent, source: string): EncodedEvent
   decode(topic: Topic, encoded: EncodedEvent): DomainEvent & { source: string }
+  /**
+   * For a codec that asks elsewhere how bytes are to be read: resolves when `decode` has what it needs for these;
+   * undefined when it has it already. Rejects while that cannot be had, which says nothing about the bytes.
+   */
+  prepare?(topic: Topic, encoded: EncodedEvent): Promise<void> | undefined
 }

@@ -13,7 +13,10 @@ export interface Key {
   createdAt: number
 }
 
-/** A browser's session, or a one-time login code: both stand for a key until they expire. */
+/**
+ * A browser's session, or a one-time login code: both stand for the owner of `keyId` until they expire. That may be
+ * somebody whom the configuration lists, whom this store does not know.
+ */
 export interface Pass {
   hash: string
   kind: 'session' | 'login'

@@ -92,7 +92,8 @@ export function loadConfig(options: { file: string; required?: boolean; env?: No
   const problems: string[] = []
   const file = readFile(options.file, options.required ?? false, env, problems)
   const logLevel = env.COUNTERSIGN_LOG_LEVEL ?? 'info'
-  if (!isLogLevel(logLevel)) problems.push('COUNTERSIGN_LOG_LEVEL must be trace, debug, info, warn, error or silent')
+  if (!isLogLevel(logLevel))
+    problems.push('COUNTERSIGN_LOG_LEVEL must be trace, debug, info, warn, error, fatal or silent')
 
   const config: Config = {
     gate: {
@@ -121,6 +122,8 @@ export function loadConfig(options: { file: string; required?: boolean; env?: No
     topics: { decide: file.topics?.decide ?? 'refused' },
     logLevel,
   }
+  if (config.retention.approvalsMs < config.retention.eventsMs)
+    problems.push('retention.approvals must not be shorter than retention.events: events would outlive their records')
   if (config.gate.maxWaitMs < 1_000) problems.push('gate.maxWait must be at least 1s')
   for (const list of ['agents', 'approvers'] as const) {
     const names = config[list].map(({ tenant, name }) => `${tenant}/${name}`)

@@ -33,6 +33,7 @@ export async function createHttpApp(deps: {
     routerOptions: { maxParamLength: 200 },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
+    frameworkErrors: (error, request, reply) => sendProblem(error, request, reply),
   }) as unknown as FastifyInstance
   closeWithoutWaiting(app)
 
@@ -114,7 +115,7 @@ function sendProblem(
   reply: FastifyReply,
 ): FastifyReply {
   const { code, details } = asProblem(error)
-  const audience = request.routeOptions.config.audience ?? 'approver'
+  const audience = request.routeOptions?.config?.audience ?? 'approver'
   const traceId = request.id
   const isFault = code === 'internal_error'
   if (isFault) request.log.error({ err: error, traceId }, 'request failed')
@@ -143,17 +144,18 @@ function asProblem(error: FastifyError | CountersignError): { code: ErrorCode; d
       const extra = keyword === 'additionalProperties' ? ` (${String(params.additionalProperty).slice(0, 80)})` : ''
       return { path: instancePath.slice(1).replaceAll('/', '.'), message: `${message ?? 'is not valid'}${extra}` }
     })
-    return { code, details: { detail: summarise(errors), errors } }
+    return { code, details: { detail: summarise(errors, code === 'invalid_body' ? 'The body' : 'The query'), errors } }
   }
   const known = FASTIFY_CODES[error.code]
+  if (known === 'unsupported_media_type') return { code: known, details: { detail: 'Send application/json.' } }
   if (known) return { code: known, details: { detail: error.message } }
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500)
     return { code: 'invalid_request', details: { detail: STATUS_CODES[error.statusCode] ?? 'Bad request' } }
   return { code: 'internal_error', details: {} }
 }
 
-const summarise = (errors: { path: string; message: string }[]): string =>
+const summarise = (errors: { path: string; message: string }[], whole: string): string =>
   errors
     .slice(0, 3)
-    .map(({ path, message }) => (path === '' ? `The body ${message}.` : `${path} ${message}.`))
+    .map(({ path, message }) => (path === '' ? `${whole} ${message}.` : `${path} ${message}.`))
     .join(' ')

@@ -47,6 +47,9 @@ export const ApprovalSchema = Type.Object({
   }),
   risk: RiskWord,
   approvers: Type.Array(Type.String()),
+  requirements: Type.Array(
+    Type.Object({ rule: Type.String(), anyOf: Type.Array(Type.String()), approve: Type.Integer() }),
+  ),
   threshold: Type.Object({ approve: Type.Integer(), deny: Type.Integer() }),
   reasonRequired: Type.Array(Decision),
   votes: Type.Array(
@@ -81,6 +84,8 @@ export const ProblemSchema = Type.Object(
     traceId: Type.Optional(Type.String()),
     approvalId: Type.Optional(Type.String()),
     expiresAt: Type.Optional(Instant),
+    reason: Type.Optional(Type.String({ description: 'Untrusted text of a person, or why a rule denied.' })),
+    approval: Type.Optional(Type.Unknown({ description: 'The record as it stands.' })),
     errors: Type.Optional(Type.Array(Type.Object({ path: Type.String(), message: Type.String() }))),
   },
   { description: 'Problem details (RFC 9457).', additionalProperties: true },

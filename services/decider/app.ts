@@ -55,6 +55,7 @@ export function createDecider(deps: {
       if (approval.status === Status.pending) pending.wake()
       observe(approval, metrics, log)
     },
+    isSent: (eventId) => relay.isSent(eventId),
   })
   const sweeper = new Sweeper({ store, records, clock, log, retentionMs: deps.retentionMs })
   const claims = new Claims({ records, store, clock })
@@ -62,14 +63,13 @@ export function createDecider(deps: {
   const decider: Decider = {
     claim: (request) => claims.claim(request),
     lookup: (tenant, id) => records.find(tenant, id),
-    settle: async ({ tenant, id, agentId, outcome, status, detail, gate }) => {
+    settle: async ({ tenant, id, agentId, use, outcome, status, detail, gate }) => {
       await ownedBy(agentId, tenant, id)
       const by = { id: gate, name: gate, type: 'system', via: 'http' } as const
-      return records.command(tenant, id, { type: 'settle', outcome, status, detail, gate, by })
+      return records.command(tenant, id, { type: 'settle', use, outcome, status, detail, gate, by })
     },
     leave: async ({ tenant, id, holder, intent }) => {
-      await records.find(tenant, id)
-      await records.apply(id, { type: 'leave', holder, intent })
+      await records.apply(await records.find(tenant, id), { type: 'leave', holder, intent })
     },
     withdraw: async ({ tenant, id, agentId, agentName }) => {
       await ownedBy(agentId, tenant, id)

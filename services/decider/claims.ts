@@ -57,7 +57,7 @@ export class Claims {
     const { agentId, fingerprint, holder, gate, key } = request
     const by: Actor = { id: agentId, name: approval.agent.name, type: 'agent', via: 'http' }
     const command = { type: 'claim', agentId, fingerprint, holder: holder ?? gate, gate, key, by } as const
-    const result = await this.#records.apply(approval.id, command)
+    const result = await this.#records.apply(approval, command)
     if (result.kind === 'applied') return { outcome: 'claimed', approval: result.approval }
     if (result.kind === 'unchanged') return this.#join(result.approval, request)
     switch (result.code) {
@@ -84,7 +84,7 @@ export class Claims {
     const isOn = request.holder === null || approval.holders.includes(request.holder)
     if (isOn && (approval.keep || !request.keep)) return { outcome: 'pending', approval }
     const command = { type: 'join', holder: request.holder, keep: request.keep } as const
-    const { approval: joined } = await this.#records.apply(approval.id, command)
+    const { approval: joined } = await this.#records.apply(approval, command)
     return joined.status === Status.pending ? { outcome: 'pending', approval: joined } : this.#use(joined, request)
   }
 }

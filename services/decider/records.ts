@@ -17,11 +17,21 @@ export class Records {
   readonly #store: ApprovalStore
   readonly #clock: Clock
   readonly #onWrite: (approval: Approval, isStep: boolean) => void
+  readonly #isSent: (eventId: string) => boolean
   readonly #arrivals = new Map<string, Set<() => void>>()
 
-  /** `onWrite` hears of every durable write; `isStep` is false for a change of holders. */
-  constructor(deps: { store: ApprovalStore; clock: Clock; onWrite: (approval: Approval, isStep: boolean) => void }) {
+  /**
+   * `onWrite` hears of every durable write; `isStep` is false for a change of holders. `isSent` tells of an event that is
+   * on the bus: a record that is written again owes it no more.
+   */
+  constructor(deps: {
+    store: ApprovalStore
+    clock: Clock
+    onWrite: (approval: Approval, isStep: boolean) => void
+    isSent: (eventId: string) => boolean
+  }) {
     this.#store = deps.store
+    this.#isSent = deps.isSent
     this.#clock = deps.clock
     this.#onWrite = deps.onWrite
   }
@@ -39,31 +49,41 @@ export class Records {
     const approval = await this.#getOrWait(id)
     if (approval?.tenant !== tenant) throw notFound()
     if (!isOverdue(approval, this.#clock.now())) return approval
-    return (await this.apply(id, { type: 'timeout' })).approval
+    return (await this.apply(approval, { type: 'timeout' })).approval
   }
 
   /** Applies a command to a record of this tenant; rejects with the refusal's code. */
   async command(tenant: string, id: string, command: Command): Promise<Approval> {
-    await this.find(tenant, id)
-    const result = await this.apply(id, command)
+    const result = await this.apply(await this.find(tenant, id), command)
     if (result.kind === 'refused') throw refusal(result)
     return result.approval
   }
 
-  /** Applies a command; a lost compare-and-swap reads again, so that the first writer wins and the next sees it. */
-  async apply(id: string, command: Command): Promise<Transition> {
+  /**
+   * Applies a command to a record that was just read; a lost compare-and-swap reads it again, so that the first writer
+   * wins and the next sees it.
+   */
+  async apply(read: Approval, command: Command): Promise<Transition> {
+    let current = read
     for (;;) {
-      const current = await this.#store.get(id)
-      if (!current) throw notFound()
       const now = this.#clock.now()
       const overdue = isOverdue(current, now)
       const result = transition(current, overdue ? { type: 'timeout' } : command, now)
       if (result.kind !== 'applied') return result
-      if (!(await this.#store.replace(current.version, result.approval))) continue
-      this.#onWrite(result.approval, result.approval.history.length > current.history.length)
+      const next = {
+        ...result.approval,
+        outbox: result.approval.outbox.filter(({ eventId }) => !this.#isSent(eventId)),
+      }
+      if (!(await this.#store.replace(current.version, next))) {
+        const standing = await this.#store.get(read.id)
+        if (!standing) throw notFound()
+        current = standing
+        continue
+      }
+      this.#onWrite(next, next.history.length > current.history.length)
       // What expired on the way is on record now; the command meets it there.
-      if (overdue && command.type !== 'timeout') continue
-      return result
+      if (!overdue || command.type === 'timeout') return { ...result, approval: next }
+      current = next
     }
   }
 

@@ -44,6 +44,11 @@ export class Relay {
     await Promise.allSettled(this.#underWay)
   }
 
+  /** True for an event that is on the bus; false also where that was too long ago to be remembered. */
+  isSent(eventId: string): boolean {
+    return this.#sent.has(eventId)
+  }
+
   /** Publishes a record's outbox; a failure is left to the scan. */
   push(approval: Approval): void {
     if (approval.outbox.length === 0) return

@@ -3,6 +3,7 @@ import type { ApprovalDecide, ApprovalSettled } from '../../lib/core/events.ts'
 import { Topic } from '../../lib/core/events.ts'
 import { type Bus, type Delivery, PoisonMessageError, type Subscription } from '../../lib/ports/bus.ts'
 import type { Logger } from '../../lib/runtime/logger.ts'
+import { reasonOf } from '../../lib/runtime/reason.ts'
 import type { Records } from './records.ts'
 
 /**
@@ -27,16 +28,16 @@ export function consumeRequests(deps: {
       tenant,
       id,
       decision === 'cancel'
-        ? { type: 'cancel', by, reason }
-        : { type: 'decide', decision, by: { ...by, groups: [] }, reason, edits },
+        ? { type: 'cancel', by, reason: reasonOf(reason) }
+        : { type: 'decide', decision, by: { ...by, groups: [] }, reason: reasonOf(reason), edits },
     )
   }
 
-  async function settle({ id, tenant, outcome, status, detail, gate, version }: ApprovalSettled): Promise<void> {
+  async function settle({ id, tenant, use, outcome, status, detail, gate, version }: ApprovalSettled): Promise<void> {
     // A version says that the record knows it already: the decider itself published it.
     if (version !== null) return
     const by = { id: gate, name: gate, type: 'system', via: 'http' } as const
-    await records.command(tenant, id, { type: 'settle', outcome, status, detail, gate, by })
+    await records.command(tenant, id, { type: 'settle', use, outcome, status, detail, gate, by })
   }
 
   async function handle(delivery: Delivery): Promise<void> {

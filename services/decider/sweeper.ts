@@ -54,7 +54,7 @@ export class Sweeper {
     const ended: Approval[] = []
     for (;;) {
       const due = await this.#store.findDue(this.#clock.now(), BATCH)
-      const results = await Promise.all(due.map(({ id }) => this.#records.apply(id, { type: 'timeout' })))
+      const results = await Promise.all(due.map((approval) => this.#records.apply(approval, { type: 'timeout' })))
       const applied = results.filter(({ kind }) => kind === 'applied')
       ended.push(...applied.map(({ approval }) => approval))
       if (due.length < BATCH || applied.length === 0 || this.#closed) return ended

@@ -176,7 +176,7 @@ export class Approvals {
     if (own && own.fingerprint !== action.fingerprint)
       throw new CountersignError(
         'idempotency_key_reused',
-        'This Idempotency-Key was used for a call with other arguments.',
+        'This Idempotency-Key was used for a call with other arguments. Use a new key.',
       )
     return action.fingerprint === null ? undefined : this.asked.find(action.fingerprint)
   }
@@ -215,7 +215,13 @@ export class Approvals {
       case 'used':
         this.asked.forget(result.approval.id)
         if (result.replay) return { type: 'go', approval: result.approval, replayed: true }
-        throw refused('already_used', result.approval, 'The approval was used already. Call again to ask anew.')
+        throw refused(
+          'already_used',
+          result.approval,
+          call.key === null
+            ? 'The approval was used already. Call again to ask anew.'
+            : 'The approval was used already. To ask anew, call with another Idempotency-Key.',
+        )
       case 'pending':
         hold.bind(result.approval.id)
         return {
@@ -341,6 +347,7 @@ export class Approvals {
       tenant: call.tenant,
       id: answer.approval.id,
       agentId: call.agent.id,
+      use: answer.approval.claim?.use ?? null,
       outcome: 'not_executed',
       status: null,
       detail: 'The agent had left before it was answered.',

@@ -14,7 +14,7 @@ interface Room {
   packages: 'any' | string[]
 }
 
-const CORE_PACKAGES = ['canonicalize', 'yaml', 'picomatch', 're2js', 'lossless-json']
+const CORE_PACKAGES = ['canonicalize', 'yaml', 're2js']
 const ANY = { node: 'any', packages: 'any' } as const
 const LIB = ['lib/core/', 'lib/ports/', 'lib/runtime/']
 

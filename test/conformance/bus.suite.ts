@@ -169,7 +169,8 @@ export function runBusConformance(name: string, makeHarness: () => Promise<BusHa
 
     it('has handled the rewound events when a broadcast resolves', async () => {
       const { bus } = await start()
-      const events = Array.from({ length: 1_200 }, () => requestedEvent())
+      const key = requestedEvent()
+      const events = Array.from({ length: 1_200 }, (_, round) => again(key, round))
       await bus.publish(events)
       const seen: string[] = []
       await bus.broadcast({

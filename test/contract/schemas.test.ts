@@ -101,6 +101,7 @@ const decided: ApprovalDecided = {
 }
 const settled: ApprovalSettled = {
   id: 'apr_1',
+  use: 1,
   tenant: 'default',
   outcome: 'executed',
   status: 200,

@@ -41,6 +41,14 @@ scenario('every route but health and sign-in needs an identity', async ({ url })
   const paths = ['/v1/approvals', '/v1/approvals/pending', '/v1/actions/x', '/openapi.json', '/metrics', '/v1/session']
   for (const path of paths) expect([path, (await fetch(url + path)).status]).toEqual([path, 401])
   for (const path of ['/healthz', '/readyz']) expect((await fetch(url + path)).status).toBe(200)
+  for (const path of ['/v1/approvals/%zz', `/v1/approvals/${'x'.repeat(300)}`]) {
+    const bad = await fetch(url + path)
+    expect([path.slice(0, 20), bad.headers.get('content-type')]).toEqual([
+      path.slice(0, 20),
+      expect.stringContaining('application/problem+json'),
+    ])
+    expect(await bad.text()).not.toContain(path)
+  }
   const missing = await fetch(`${url}/v2/nothing`)
   expect([missing.status, ((await missing.json()) as { code: string }).code]).toEqual([404, 'not_found'])
 })
@@ -113,6 +121,15 @@ scenario(
     const id = (await agent.ask('finance.pay', {}, later)).body.approvalId ?? ''
     await admin.pending()
     expect(await carol.decide(id, 'approve')).toMatchObject({ status: 200, body: { decidedBy: [{ name: 'carol' }] } })
+    const signedIn = await fetch(`${url}/v1/session`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ token: listed }),
+    })
+    expect(signedIn.status).toBe(200)
+    const cookie = signedIn.headers.get('set-cookie')?.split(';')[0] ?? ''
+    const session = await fetch(`${url}/v1/session`, { headers: { cookie } })
+    expect(await session.json()).toMatchObject({ name: 'carol', role: 'approver' })
   },
   { config: `approvers: [{ name: carol, groups: [finance], tokenSha256: "${sha256Hex(listed)}" }]` },
 )

@@ -112,6 +112,20 @@ scenario('a use that did nothing is given back, and works again', async ({ agent
   expect(types).toEqual(['requested', 'approved', 'claimed', 'returned', 'claimed', 'settled'])
 })
 
+scenario('a report that comes twice, or late, never touches a later use', async ({ agent, admin }) => {
+  const id = await approved(agent, admin, 'kept.x', { n: 1 })
+  const report = (status: string, use?: unknown) =>
+    agent.send('POST', `/v1/actions/${id}/outcome`, { body: { status, ...(use === undefined ? {} : { use }) } })
+  const first = (await agent.ask('kept.x', { n: 1 })).body
+  expect(first).toMatchObject({ use: 1 })
+  expect((await report('not_executed', 1)).status).toBe(200)
+  expect((await agent.ask('kept.x', { n: 1 })).body).toMatchObject({ use: 2 })
+  expect((await report('not_executed', 1)).body).toMatchObject({ status: 'claimed' })
+  expect(await report('executed', 1)).toMatchObject({ status: 409, body: { code: 'already_used' } })
+  expect(await report('executed', 3)).toMatchObject({ status: 400 })
+  expect((await report('executed', 2)).body).toMatchObject({ status: 'settled' })
+})
+
 scenario('an outcome is taken from the agent that asked, and only for an approval in use', async (world) => {
   const { agent, admin } = world
   const other = await world.caller('other', 'agent')

@@ -26,10 +26,12 @@ scenario(
   async (world) => {
     const { agent, admin } = world
     const stream = await admin.stream()
-    const answer = agent.ask('kept.secret', args, { context: { summary: `please, token ${JWT}` } })
+    const answer = agent.ask('kept.secret', args, {
+      context: { summary: `please, token ${JWT}`, session: `s ${JWT}`, user: AWS },
+    })
     const { approval } = await stream.frame(({ event }) => event === 'requested')
     const id = approval?.id ?? ''
-    await admin.decide(id, 'approve')
+    await admin.decide(id, 'approve', { reason: `the password is ${AWS}` })
     expect((await answer).body.args).toEqual(args)
     await agent.send('POST', `/v1/actions/${id}/outcome`, { body: { status: 'failed', detail: `got 401 for ${JWT}` } })
     await stream.frame(({ event }) => event === 'settled')

@@ -74,6 +74,7 @@ export const settledEvent = ({
   data: {
     id,
     tenant,
+    use: 1,
     outcome: 'executed',
     status: 200,
     detail: null,
@@ -123,6 +124,7 @@ export const settled = (approval: Approval, now?: number): Approval =>
     approval,
     {
       type: 'settle',
+      use: null,
       outcome: 'executed',
       status: 200,
       detail: null,

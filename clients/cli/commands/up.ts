@@ -55,7 +55,7 @@ function welcome(server: RunningServer, data: string, { terminal, version }: Dep
   const { url, agentKey, loginUrl } = server
   const page = [
     `  ${bold('Page')}    ${cyan(loginUrl ?? url)}`,
-    `          ${dim(loginUrl ? 'signs you in once, within 10 minutes; then: countersign login' : 'sign in: countersign login')}`,
+    `          ${dim(loginUrl ? 'signs you in once, within 10 minutes; then: npx countersign login' : 'sign in: npx countersign login')}`,
   ]
   const title = ['', `  ${bold(`Countersign ${version}`)}  ${dim(`data in ${data}`)}`, '']
   if (!server.created || agentKey === undefined) return [...title, ...page, '']
@@ -67,7 +67,7 @@ function welcome(server: RunningServer, data: string, { terminal, version }: Dep
     '',
     ...tryIt(url, agentKey),
     '',
-    `  ${bold('Decide')}  on the page, or: ${cyan('countersign approvals watch')}`,
+    `  ${bold('Decide')}  on the page, or: ${cyan('npx countersign approvals watch')}`,
     '',
   ]
 }

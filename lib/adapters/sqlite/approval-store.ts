@@ -1,4 +1,4 @@
-import { type Approval, dueAt, STATUSES, type Status } from '../../core/approval.ts'
+import { type Approval, dueAt, endedAt, STATUSES } from '../../core/approval.ts'
 import { CountersignError } from '../../core/errors.ts'
 import type { DomainEvent } from '../../core/events.ts'
 import type { ApprovalStore, ListQuery } from '../../ports/approval-store.ts'
@@ -14,24 +14,20 @@ export interface ApprovalStoreDeps {
 const SCAN_PAGE = 200
 const PRUNE_BATCH = 500
 
-const COLUMNS = [
+const CHANGING = ['version', 'status', 'due_at', 'ended_at', 'outbox_at', 'outbox', 'doc'] as const
+/** Said once, by the request. To set them again would rewrite their indexes too. */
+const LASTING = [
   'id',
-  'version',
   'tenant',
-  'status',
   'requested_at',
-  'due_at',
-  'ended_at',
-  'outbox_at',
   'fingerprint',
   'agent_id',
   'agent_name',
   'tool',
   'risk',
   'summary',
-  'outbox',
-  'doc',
 ] as const
+const COLUMNS = [...CHANGING, ...LASTING]
 
 /** Records as JSON, with a column for what is searched. `close` leaves the database open: it belongs to its opener. */
 export function createApprovalStore({ db, groupCommit }: ApprovalStoreDeps): ApprovalStore {
@@ -40,7 +36,7 @@ export function createApprovalStore({ db, groupCommit }: ApprovalStoreDeps): App
      ON CONFLICT (id) DO NOTHING`,
   )
   const replace = db.prepare(
-    `UPDATE approvals SET ${COLUMNS.map((column) => `${column} = ?`).join(', ')} WHERE id = ? AND version = ?`,
+    `UPDATE approvals SET ${CHANGING.map((column) => `${column} = ?`).join(', ')} WHERE id = ? AND version = ?`,
   )
   const byId = db.prepare('SELECT doc, outbox FROM approvals WHERE id = ?')
   const countPending = db.prepare(
@@ -112,7 +108,7 @@ export function createApprovalStore({ db, groupCommit }: ApprovalStoreDeps): App
 
   return {
     insert: (approval) => {
-      const row = rowOf(approval)
+      const row = [...changingOf(approval), ...lastingOf(approval)]
       return write(() => insert.run(...row).changes === 1)
     },
     get: (id) =>
@@ -121,7 +117,7 @@ export function createApprovalStore({ db, groupCommit }: ApprovalStoreDeps): App
         return row && approvalFrom(row)
       }),
     replace: (expectedVersion, next) => {
-      const row = rowOf(next)
+      const row = changingOf(next)
       return write(() => replace.run(...row, next.id, expectedVersion).changes === 1)
     },
     list: (query) => read(() => list(query)),
@@ -172,36 +168,39 @@ interface FoundRow {
   id: string
 }
 
+type Row<C extends string> = Record<C, string | number | null>
+
 /** The outbox stands apart from the document, so that clearing it leaves both document and version as they are. */
-function rowOf(approval: Approval): (string | number | null)[] {
+function changingOf(approval: Approval): (string | number | null)[] {
   const { outbox, ...doc } = approval
-  const values: Record<(typeof COLUMNS)[number], string | number | null> = {
-    id: approval.id,
+  const row: Row<(typeof CHANGING)[number]> = {
     version: approval.version,
-    tenant: approval.tenant,
     status: approval.status,
-    requested_at: approval.requestedAt,
     due_at: dueAt(approval),
     ended_at: endedAt(approval),
     outbox_at: outbox[0]?.at ?? null,
-    fingerprint: approval.action.fingerprint,
-    agent_id: approval.agent.id,
-    agent_name: approval.agent.name,
-    tool: approval.action.tool,
-    risk: approval.risk,
-    summary: approval.action.summary.toLowerCase(),
     outbox: JSON.stringify(outbox),
     doc: JSON.stringify(doc),
   }
-  return COLUMNS.map((column) => values[column])
+  return CHANGING.map((column) => row[column])
+}
+
+function lastingOf({ id, tenant, requestedAt, action, agent, risk }: Approval): (string | number | null)[] {
+  const row: Row<(typeof LASTING)[number]> = {
+    id,
+    tenant,
+    requested_at: requestedAt,
+    fingerprint: action.fingerprint,
+    agent_id: agent.id,
+    agent_name: agent.name,
+    tool: action.tool,
+    risk,
+    summary: action.summary.toLowerCase(),
+  }
+  return LASTING.map((column) => row[column])
 }
 
 const approvalFrom = ({ doc, outbox }: ApprovalRow): Approval => ({ ...JSON.parse(doc), outbox: JSON.parse(outbox) })
-
-const ENDED = new Set<Status>(['denied', 'expired', 'cancelled'])
-
-const endedAt = ({ status, settlement, decidedAt }: Approval): number | null =>
-  status === 'settled' ? (settlement?.at ?? null) : ENDED.has(status) ? decidedAt : null
 
 const newestFirst = (a: FoundRow, b: FoundRow): number =>
   b.requestedAt - a.requestedAt || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0)

@@ -45,6 +45,8 @@ function prepareForWriting(db: Database, path: string, schema: Schema): void {
   db.exec('PRAGMA synchronous = FULL')
   db.exec('PRAGMA cache_size = -32768')
   db.exec('PRAGMA journal_size_limit = 67108864')
+  // A page that is written several times in a while is copied to the database once: 32 MiB between two copies.
+  db.exec('PRAGMA wal_autocheckpoint = 8192')
   if (pragma(db, 'journal_mode') !== 'wal' || pragma(db, 'synchronous') !== SYNCHRONOUS_FULL)
     throw new StorageError(`${path} cannot be written durably: its file system does not support WAL`)
   migrate(db, path, schema)

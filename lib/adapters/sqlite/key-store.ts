@@ -16,6 +16,7 @@ export function createKeyStore({ db, clock }: { db: Database; clock: Clock }): K
   const keyById = db.prepare(`SELECT ${KEY} FROM keys WHERE id = ?`)
   const allKeys = db.prepare(`SELECT ${KEY} FROM keys ORDER BY created_at, id`)
   const deleteKey = db.prepare('DELETE FROM keys WHERE id = ?')
+  const deletePasses = db.prepare('DELETE FROM passes WHERE key_id = ?')
   const putPass = db.prepare(
     `INSERT INTO passes (hash, kind, key_id, expires_at) VALUES (?, ?, ?, ?)
      ON CONFLICT (hash, kind) DO UPDATE SET key_id = excluded.key_id, expires_at = excluded.expires_at`,
@@ -33,7 +34,11 @@ export function createKeyStore({ db, clock }: { db: Database; clock: Clock }): K
     findByHash: guarded((hash: string) => keyOf(keyByHash.get(hash))),
     findById: guarded((id: string) => keyOf(keyById.get(id))),
     list: guarded(() => allKeys.all().map(keyFrom)),
-    revoke: guarded((id: string) => deleteKey.run(id).changes > 0),
+    revoke: guarded((id: string) => {
+      const isThere = deleteKey.run(id).changes > 0
+      deletePasses.run(id)
+      return isThere
+    }),
     putPass: guarded(({ hash, kind, keyId, expiresAt }: Pass) => {
       dropExpired.run(clock.now())
       putPass.run(hash, kind, keyId, expiresAt)
@@ -63,7 +68,7 @@ const guarded =
       return call(...args)
     } catch (error) {
       if (error instanceof Error && 'errcode' in error && (Number(error.errcode) & 0xff) === SQLITE_CONSTRAINT)
-        throw new CountersignError('invalid_request', 'That key exists already, or the pass is for an unknown key.', {
+        throw new CountersignError('invalid_request', 'That key exists already.', {
           cause: error,
         })
       throw new CountersignError('decider_unavailable', 'The key store cannot be used.', { cause: error })

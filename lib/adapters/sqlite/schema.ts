@@ -73,7 +73,7 @@ export const KEYS_SCHEMA: Schema = {
     CREATE TABLE passes (
       hash TEXT NOT NULL,
       kind TEXT NOT NULL,
-      key_id TEXT NOT NULL REFERENCES keys (id) ON DELETE CASCADE,
+      key_id TEXT NOT NULL,
       expires_at INTEGER NOT NULL,
       PRIMARY KEY (hash, kind)
     ) STRICT, WITHOUT ROWID;

@@ -4,13 +4,15 @@ import { type CompiledCondition, compileCondition } from './condition.ts'
 import { matchesGlob } from './glob.ts'
 import { DEFAULT_RULE_ID, type Policy, type Rule } from './policy.ts'
 import { ToolIndex } from './tool-index.ts'
-import type { PolicyAction } from './verdict.ts'
+import type { PolicyAction, VerdictApproval } from './verdict.ts'
 
 export interface CompiledRule {
   rule: Rule
   conditions: CompiledCondition[]
   /** Tool and agent; names are compared without regard to case unless the rule allows. */
   fits(action: PolicyAction): boolean
+  /** What the rule asks for when it speaks alone; null unless it asks. */
+  approval: VerdictApproval | null
   /** Canonical JSON of the rule with the settings that bear on it. */
   canonical: string
   revision: string
@@ -88,6 +90,11 @@ function compileRule(rule: Rule, { settings }: Policy): CompiledRule {
       if (!agents) return true
       const agentName = fold(agent.name)
       return agents.some((glob) => matchesGlob(glob, agentName))
+    },
+    approval: rule.approval && {
+      ...rule.approval,
+      requirements: [{ rule: rule.id, anyOf: rule.approval.approvers, approve: rule.approval.threshold.approve }],
+      denialMemoryMs: settings.denialMemoryMs,
     },
     canonical,
     revision: shortHash(`[${canonical}]`),

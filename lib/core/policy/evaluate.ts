@@ -1,6 +1,6 @@
 import { RISKS, type Risk, type RuleRef } from '../events.ts'
 import { type CompiledPolicy, type CompiledRule, revisionOf } from './compile.ts'
-import type { ApprovalTerms, RuleAction } from './policy.ts'
+import type { RuleAction } from './policy.ts'
 import type { PolicyAction, Verdict, VerdictApproval } from './verdict.ts'
 
 /** A rule that matched, with the reasons; one that could not be judged speaks as a deny. */
@@ -39,7 +39,13 @@ export function evaluate(policy: CompiledPolicy, action: PolicyAction): Verdict 
   const rule = ruleRef(first, speakers)
   const risk = raised(highest(speakers.map(({ compiled }) => compiled.rule.risk ?? floor)), action)
   if (effect !== 'require_approval') return { effect, matched: true, rule, risk }
-  return { effect, matched: true, rule, risk, approval: strictest(speakers, policy.policy.settings.denialMemoryMs) }
+  return {
+    effect,
+    matched: true,
+    rule,
+    risk,
+    approval: speakers.flatMap(({ compiled }) => compiled.approval ?? []).reduce(stricter),
+  }
 }
 
 const STRICTNESS = { allow: 0, require_approval: 1, deny: 2 } as const satisfies Record<RuleAction, number>
@@ -80,22 +86,18 @@ function raised(risk: Risk, { context }: PolicyAction): Risk {
   return highest([risk, RISKS.find((each) => each === said) ?? 'high'])
 }
 
-function strictest(speakers: readonly Speaker[], denialMemoryMs: number): VerdictApproval {
-  const all = speakers.flatMap(({ compiled: { rule } }) =>
-    rule.approval ? [{ id: rule.id, terms: rule.approval }] : [],
-  )
-  const each = <T>(part: (terms: ApprovalTerms) => T): T[] => all.map(({ terms }) => part(terms))
-  const approvers = each((terms) => terms.approvers)
-  return {
-    timeoutMs: Math.min(...each((terms) => terms.timeoutMs)),
-    approvers: approvers.some((names) => names.length === 0) ? [] : [...new Set(approvers.flat())],
-    requirements: all.map(({ id, terms }) => ({ rule: id, anyOf: terms.approvers, approve: terms.threshold.approve })),
-    threshold: {
-      approve: Math.max(...each((terms) => terms.threshold.approve)),
-      deny: Math.min(...each((terms) => terms.threshold.deny)),
-    },
-    reasonRequired: [...new Set(each((terms) => terms.reasonRequired).flat())],
-    onDisconnect: each((terms) => terms.onDisconnect).includes('cancel') ? 'cancel' : 'keep',
-    denialMemoryMs,
-  }
-}
+const stricter = (a: VerdictApproval, b: VerdictApproval): VerdictApproval => ({
+  timeoutMs: Math.min(a.timeoutMs, b.timeoutMs),
+  // Each rule's own demand stands in its requirement: the flat list says who may vote at all.
+  approvers: a.approvers.length === 0 || b.approvers.length === 0 ? [] : union(a.approvers, b.approvers),
+  requirements: [...a.requirements, ...b.requirements],
+  threshold: {
+    approve: Math.max(a.threshold.approve, b.threshold.approve),
+    deny: Math.min(a.threshold.deny, b.threshold.deny),
+  },
+  reasonRequired: union(a.reasonRequired, b.reasonRequired),
+  onDisconnect: a.onDisconnect === 'cancel' || b.onDisconnect === 'cancel' ? 'cancel' : 'keep',
+  denialMemoryMs: a.denialMemoryMs,
+})
+
+const union = <T>(a: readonly T[], b: readonly T[]): T[] => [...new Set([...a, ...b])]

@@ -10,6 +10,7 @@ import type { Decider } from '../../../lib/ports/decider.ts'
 import { DECIDERS, PEOPLE, principalOf } from '../../../lib/runtime/access.ts'
 import { approverOf } from '../../../lib/runtime/approver.ts'
 import { abortOnDisconnect } from '../../../lib/runtime/disconnect.ts'
+import { reasonOf } from '../../../lib/runtime/reason.ts'
 import { ApprovalSchema, answers, Decision, IdParams, Reason, RiskWord } from '../../../lib/runtime/schemas.ts'
 import type { Pending } from '../pending.ts'
 import type { Sweeper } from '../sweeper.ts'
@@ -149,7 +150,7 @@ export const approvalRoutes: FastifyPluginAsyncTypebox<{
         id: request.params.id,
         decision,
         by: approverFrom(request),
-        reason: reason?.trim() || null,
+        reason: reasonOf(reason),
         edits: edits === undefined ? null : JSON.stringify(edits),
       })
       return viewOf(approval)
@@ -187,7 +188,7 @@ export const approvalRoutes: FastifyPluginAsyncTypebox<{
       const results = await Promise.all(
         ids.map(async (id) => {
           try {
-            await decider.decide({ tenant, id, decision, by, reason: reason?.trim() || null, edits: null })
+            await decider.decide({ tenant, id, decision, by, reason: reasonOf(reason), edits: null })
             return { id, ok: true }
           } catch (error) {
             if (!(error instanceof CountersignError)) throw error

@@ -76,6 +76,7 @@ export const internalRoutes: FastifyPluginAsyncTypebox<{ decider: Decider; direc
             tenant: Text,
             id: Text,
             agentId: Text,
+            use: Type.Union([Type.Integer({ minimum: 1 }), Type.Null()]),
             outcome: OutcomeWord,
             status: Type.Union([Type.Integer(), Type.Null()]),
             detail: Type.Union([Type.String({ maxLength: 4000 }), Type.Null()]),

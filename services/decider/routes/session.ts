@@ -23,6 +23,7 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<{ directory: Directory }> 
       bodyLimit: 4096,
       schema: {
         summary: 'Sign in with a one-time code or a token',
+        security: [],
         tags: ['session'],
         body: Type.Object(
           {
@@ -44,7 +45,7 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<{ directory: Directory }> 
           code === undefined ? 'The token is unknown or was revoked.' : 'The link was used already or is too old.',
         )
       if (!PEOPLE.some((role) => role === principal.role))
-        throw new CountersignError('forbidden', `The page is for people; this is the key of an ${principal.role}.`)
+        throw new CountersignError('forbidden', `The page is for people; this key has the role ${principal.role}.`)
       reply.setCookie(SESSION_COOKIE, await directory.openSession(principal), {
         httpOnly: true,
         sameSite: 'strict',
@@ -74,7 +75,7 @@ export const sessionRoutes: FastifyPluginAsyncTypebox<{ directory: Directory }> 
     async (request, reply) => {
       const sessionId = request.cookies[SESSION_COOKIE]
       if (sessionId !== undefined) await directory.closeSession(sessionId)
-      reply.clearCookie(SESSION_COOKIE, { path: '/' }).code(204)
+      reply.clearCookie(SESSION_COOKIE, { httpOnly: true, sameSite: 'strict', path: '/' }).code(204)
     },
   )
 }

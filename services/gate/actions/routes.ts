@@ -44,6 +44,7 @@ const CallBody = Type.Object(
 const Allowed = Type.Object({
   effect: Type.Literal('allow'),
   approvalId: Type.Optional(ApprovalId),
+  use: Type.Optional(Type.Integer({ description: 'Which use of the approval this is; name it in the report.' })),
   args: Type.Object({}, { additionalProperties: true, description: 'Use these: an approver may have edited them.' }),
   edited: Type.Optional(Type.Boolean()),
   decidedBy: Type.Optional(Type.Array(Type.Unknown())),
@@ -82,6 +83,11 @@ export const actionRoutes: FastifyPluginAsyncTypebox<{
           '`Prefer: wait=N` bounds the wait in seconds, `Prefer: respond-async` answers 202 at once. ' +
           '`Idempotency-Key` makes a retry join the same approval; `Countersign-Approval` names one.',
         tags: ['actions'],
+        headers: Type.Object({
+          prefer: Type.Optional(Type.String({ description: 'wait=N (seconds) or respond-async (RFC 7240).' })),
+          'idempotency-key': Type.Optional(Type.String({ description: '1 to 255 visible ASCII characters.' })),
+          'countersign-approval': Type.Optional(Type.String({ description: 'The id of an approval to use.' })),
+        }),
         body: CallBody,
         response: answers({ 200: Allowed, 202: Pending }),
       },
@@ -104,8 +110,8 @@ export const actionRoutes: FastifyPluginAsyncTypebox<{
       const agent = {
         id: principal.id,
         name: principal.name,
-        session: context.session ?? null,
-        user: context.user ?? null,
+        session: redacted(context.session),
+        user: redacted(context.user),
       }
       const call: Call = {
         tenant: principal.tenant,
@@ -115,7 +121,7 @@ export const actionRoutes: FastifyPluginAsyncTypebox<{
           agent,
           tool,
           args: args as JsonObject,
-          claimedSummary: context.summary ?? null,
+          context,
           ruleRevision: verdict.rule.revision,
         }),
         rule: verdict.rule,
@@ -206,6 +212,9 @@ export const actionRoutes: FastifyPluginAsyncTypebox<{
           {
             status: Type.Enum(['executed', 'failed', 'not_executed']),
             detail: Type.Optional(Type.String({ maxLength: 2000 })),
+            use: Type.Optional(
+              Type.Integer({ minimum: 1, description: 'As the answer that allowed it said; default the latest.' }),
+            ),
           },
           { additionalProperties: false },
         ),
@@ -214,12 +223,13 @@ export const actionRoutes: FastifyPluginAsyncTypebox<{
     },
     async (request) => {
       const { id: agentId, tenant } = principalOf(request)
-      const { status: outcome, detail } = request.body
+      const { status: outcome, detail, use } = request.body
       return viewOf(
         await decider.settle({
           tenant,
           id: request.params.id,
           agentId,
+          use: use ?? null,
           outcome,
           status: null,
           detail: detail === undefined ? null : redactText(detail),
@@ -235,6 +245,7 @@ function allowed(approval: Approval, args: JsonObject, replayed: boolean) {
   return {
     effect: 'allow' as const,
     approvalId: approval.id,
+    ...(approval.claim === null ? {} : { use: approval.claim.use }),
     args: approval.edits === null ? args : (mergePatch(args, JSON.parse(approval.edits) as Json) as JsonObject),
     ...(approval.edits === null ? {} : { edited: true }),
     decidedBy: approval.decidedBy,
@@ -243,6 +254,9 @@ function allowed(approval: Approval, args: JsonObject, replayed: boolean) {
     rule: { id: approval.rule.id, revision: approval.rule.revision },
   }
 }
+
+/** What the agent says of itself goes on record, so it is masked like everything that does. */
+const redacted = (text: string | undefined): string | null => (text === undefined ? null : redactText(text))
 
 /** The id that the Idempotency-Key leads to (draft-ietf-httpapi-idempotency-key-header), or null. */
 function keyOf(request: FastifyRequest): string | null {

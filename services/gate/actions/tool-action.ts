@@ -10,10 +10,10 @@ export function toolAction(call: {
   agent: AgentRef
   tool: string
   args: JsonObject
-  claimedSummary: string | null
+  context: { session?: string; user?: string; summary?: string }
   ruleRevision: string
 }): ActionSummary {
-  const { tenant, agent, tool, args, claimedSummary, ruleRevision } = call
+  const { tenant, agent, tool, args, context, ruleRevision } = call
   const { preview, truncated } = previewOf(args)
   const summary = summaryOf(tool, args)
   return {
@@ -21,7 +21,7 @@ export function toolAction(call: {
     tool,
     method: null,
     target: null,
-    summary: claimedSummary === null ? summary : `${summary} (the agent says: ${redactText(claimedSummary)})`,
+    summary: context.summary === undefined ? summary : `${summary} (the agent says: ${redactText(context.summary)})`,
     preview,
     previewTruncated: truncated,
     fingerprint: fingerprint({
@@ -31,7 +31,8 @@ export function toolAction(call: {
       name: tool,
       args,
       ruleRevision,
-      session: agent.session,
+      session: context.session ?? null,
+      user: context.user ?? null,
     }),
   }
 }

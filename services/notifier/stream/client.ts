@@ -9,6 +9,7 @@ import type { Principal } from '../../../lib/ports/identity.ts'
 import { DECIDERS } from '../../../lib/runtime/access.ts'
 import { approverOf } from '../../../lib/runtime/approver.ts'
 import type { Logger } from '../../../lib/runtime/logger.ts'
+import { reasonOf } from '../../../lib/runtime/reason.ts'
 import { type Cursor, decodeCursor, encodeCursor, hasSeen } from './cursor.ts'
 import { type Decide, type Filter, parseFrame, type ServerFrame, type Subscribe } from './frames.ts'
 import type { Happening, Hub } from './hub.ts'
@@ -114,7 +115,7 @@ export class StreamClient {
       id,
       decision,
       by: approverOf(principal, 'ws'),
-      reason: reason?.trim() || null,
+      reason: reasonOf(reason),
       edits: edits === undefined ? null : JSON.stringify(edits),
     })
     this.#send({ type: 'ack', ref, approval: viewOf(approval) })

@@ -79,7 +79,7 @@ test('show has the arguments, why it was asked, votes and history', async () => 
     threshold: { approve: 2, deny: 1 },
     history: [
       { ...entry, type: 'requested', requestHash: 'r' },
-      { ...entry, seq: 2, type: 'voted', decision: 'approve', reason: 'fine' },
+      { ...entry, seq: 2, type: 'voted', decision: 'approve', reason: 'fine', meets: [] },
     ],
   })
   const { scene } = await decider(record)

@@ -97,7 +97,7 @@ describe('the chain', () => {
   it('names the first entry that does not fit', () => {
     const by = person('alice')
     let history = appendHistory([], { type: 'requested', requestHash: 'h' }, by, 1)
-    history = appendHistory(history, { type: 'claimed', holder: 'g', gate: 'g', key: null }, by, 2)
+    history = appendHistory(history, { type: 'claimed', holder: 'g', gate: 'g', key: null, use: 1 }, by, 2)
     history = appendHistory(history, { type: 'expired' }, by, 3)
     expect(brokenLink(history)).toBeUndefined()
     expect(brokenLink(history.map((entry) => (entry.seq === 2 ? { ...entry, at: 9 } : entry)))).toBe(2)

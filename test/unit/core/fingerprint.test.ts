@@ -11,6 +11,7 @@ const input = (args: Json, more: Partial<FingerprintInput> = {}): FingerprintInp
   args,
   ruleRevision: 'r1',
   session: null,
+  user: null,
   ...more,
 })
 

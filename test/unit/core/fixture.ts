@@ -67,8 +67,12 @@ export const claim = (more: Partial<Extract<Command, { type: 'claim' }>> = {}): 
   ...more,
 })
 
-export const settle = (outcome: 'executed' | 'failed' | 'not_executed' | 'unknown'): Command => ({
+export const settle = (
+  outcome: 'executed' | 'failed' | 'not_executed' | 'unknown',
+  use: number | null = null,
+): Command => ({
   type: 'settle',
+  use,
   outcome,
   status: 200,
   detail: 'done',

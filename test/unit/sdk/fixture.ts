@@ -107,6 +107,7 @@ export function view(number: number, more: Partial<ApprovalView> = {}): Approval
     rule: { id: 'destructive', revision: 'r1', ids: ['destructive'], why: ['deletes recursively'] },
     risk: 'high',
     approvers: [],
+    requirements: [],
     threshold: { approve: 1, deny: 1 },
     reasonRequired: [],
     votes: [],

@@ -72,6 +72,7 @@ export const payloads: { [T in Topic]: fc.Arbitrary<TopicEvents[T]> } = {
   'approval.settled': record({
     id: text,
     tenant: text,
+    use: count,
     outcome: fc.constantFrom('executed', 'failed', 'not_executed', 'unknown'),
     status: nullable(count),
     detail: nullable(text),

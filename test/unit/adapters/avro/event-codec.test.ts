@@ -13,6 +13,7 @@ const settled: EventOf<'approval.settled'> = {
   data: {
     id: 'apr_1',
     tenant: 'default',
+    use: 1,
     outcome: 'executed',
     status: 200,
     detail: null,

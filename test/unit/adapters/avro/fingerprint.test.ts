@@ -100,7 +100,7 @@ describe('the Parsing Canonical Form and its CRC-64-AVRO', () => {
       'approval.requested': 'bfe8eb41aa944a73',
       'approval.decide': 'eed1b83ff901da57',
       'approval.decided': '6ecf465653779a0c',
-      'approval.settled': 'c2207a2805c9c2d0',
+      'approval.settled': '39ffde35443909ea',
     })
   })
 })
