@@ -7,6 +7,7 @@ const project = (name: string, more: Record<string, unknown> = {}) => ({
 
 export default defineConfig({
   test: {
+    globalSetup: 'test/support/backends/global-setup.ts',
     projects: [
       project('unit'),
       project('arch'),

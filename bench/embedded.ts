@@ -14,7 +14,7 @@ import { startCountersign, startFloor, type Target } from './target.ts'
 const IN_FLIGHT = [1, 32, 100]
 const ROUNDS = 5
 const SECONDS = 2.5
-const WARM_UP_SECONDS = 3
+const WARM_UP_SECONDS = 6
 const RESULTS = fileURLToPath(new URL('results/embedded.json', import.meta.url))
 
 interface Measured {

@@ -5,7 +5,8 @@ import { type WebSocket, WebSocketServer } from 'ws'
 
 /**
  * The floor: what a held call costs at the least over Fastify and SQLite. The same hops and durable writes as a cycle
- * of Countersign, and nothing else: no policy, no identity, no history, no checks. It shares no code with the product.
+ * of Countersign, of records that say what an approver must see, and nothing else: no policy, no identity, no history,
+ * no redaction, no checks. It shares no code with the product.
  */
 const [dataDir = '.'] = process.argv.slice(2)
 
@@ -46,11 +47,7 @@ function flush(): void {
 interface Doc {
   id: string
   status: string
-  tool: string
-  args: unknown
-  requestedAt: number
-  decidedAt?: number
-  claimedAt?: number
+  [detail: string]: unknown
 }
 
 /** Reads, changes and writes a record by compare-and-swap. */
@@ -70,7 +67,24 @@ const app = Fastify({ forceCloseConnections: true })
 
 app.post<{ Body: { tool: string; args: unknown } }>('/v1/actions', async (request) => {
   const id = String(request.headers['idempotency-key'])
-  const requested: Doc = { id, status: 'pending', ...request.body, requestedAt: Date.now() }
+  const { tool, args } = request.body
+  const requestedAt = Date.now()
+  const requested: Doc = {
+    id,
+    tenant: 'default',
+    status: 'pending',
+    agent: { id: 'key_agent', name: 'agent', session: null, user: null },
+    action: { kind: 'tool', tool, args, summary: tool, preview: JSON.stringify(args), truncated: false },
+    rule: { id: 'refunds', revision: '1', why: ['The rule refunds matched.'] },
+    risk: 'high',
+    approvers: [],
+    threshold: { approve: 1, deny: 1 },
+    reasonRequired: [],
+    requestedAt,
+    expiresAt: requestedAt + 300_000,
+    votes: [],
+    decidedBy: [],
+  }
   const text = JSON.stringify(requested)
   const decided = new Promise<void>((resolve) => holds.set(id, resolve))
   await durably(() => append.run('requested', id, text))
@@ -79,14 +93,17 @@ app.post<{ Body: { tool: string; args: unknown } }>('/v1/actions', async (reques
   await durably(() => insert.run(id, text))
   await decided
   await change(id, (doc) => ({ ...doc, status: 'claimed', claimedAt: Date.now() }), null)
-  return { effect: 'allow', approvalId: id, args: requested.args }
+  return { effect: 'allow', approvalId: id, args }
 })
 
 app.post<{ Params: { id: string }; Body: { decision: string } }>('/v1/approvals/:id/decision', async (request) => {
   const { id } = request.params
   const decidedAt = Date.now()
-  const event = JSON.stringify({ id, outcome: 'approved', decidedAt })
-  const approved = await change(id, (doc) => ({ ...doc, status: 'approved', decidedAt }), event)
+  const by = { id: 'key_owner', name: 'owner', type: 'user', via: 'http' }
+  const decided = { status: 'approved', decidedBy: [by], decidedAt }
+  const votes = [{ by, decision: request.body.decision, at: decidedAt }]
+  const event = JSON.stringify({ id, ...decided })
+  const approved = await change(id, (doc) => ({ ...doc, ...decided, votes }), event)
   void publish(id, event)
   return approved
 })

@@ -60,7 +60,7 @@ export async function startFloor(root: string): Promise<Target> {
 async function start(args: readonly string[]): Promise<Pick<Target, 'url' | 'pid' | 'close'>> {
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   const kill = () => child.kill('SIGKILL')
-  process.once('exit', kill)
+  process.prependOnceListener('exit', kill)
   const ended = once(child, 'exit').finally(() => process.off('exit', kill))
   const url = await Promise.race([readyUrl(child), ended.then(() => undefined)])
   if (url === undefined || child.pid === undefined) throw new Error(`${args.join(' ')} did not start`)

@@ -42,13 +42,13 @@ export function appendHistory(
 ): HistoryEntry[] {
   const prev = history.at(-1)?.hash ?? GENESIS
   const unsigned = {
-    ...event,
     seq: history.length + 1,
     at,
     by: { id: by.id, name: by.name, type: by.type, via: by.via },
     prev,
+    ...event,
   }
-  return [...history, { ...unsigned, hash: entryHash(unsigned) }]
+  return [...history, { hash: entryHash(unsigned), ...unsigned }]
 }
 
 /** The first entry whose hash or link is wrong (its seq), or undefined when the chain holds. */

@@ -1,8 +1,7 @@
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import cookie from '@fastify/cookie'
-import helmet from '@fastify/helmet'
 import { Ajv } from 'ajv'
 import fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { CountersignError, ERRORS, type ErrorCode, type ProblemDetails, problem } from '../core/errors.ts'
@@ -18,6 +17,14 @@ const MAX_BODY_BYTES = 1024 * 1024
 const MAX_HEADER_BYTES = 32 * 1024
 const CLOSE_WITHIN_MS = 5_000
 
+/** Answers are data: nothing in them is run, framed, guessed at or kept. Pages set their own. */
+const API_HEADERS = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+}
+
 /** The HTTP face that services add their routes to: identity, strict bodies, problem details, metrics, headers. */
 export async function createHttpApp(deps: {
   identity: Identity
@@ -27,7 +34,7 @@ export async function createHttpApp(deps: {
   const { identity, log, metrics } = deps
   const app: FastifyInstance = fastify({
     loggerInstance: log.child({ part: 'http' }, { level: log.level === 'info' ? 'warn' : log.level }),
-    genReqId: ({ headers }) => traceIdOf(headers.traceparent) ?? randomBytes(16).toString('hex'),
+    genReqId: ({ headers }) => traceIdOf(headers.traceparent) ?? randomUUID().replaceAll('-', ''),
     bodyLimit: MAX_BODY_BYTES,
     http: { maxHeaderSize: MAX_HEADER_BYTES },
     routerOptions: { maxParamLength: 200 },
@@ -50,27 +57,14 @@ export async function createHttpApp(deps: {
   app.setNotFoundHandler((request, reply) =>
     sendProblem(new CountersignError('not_found', 'There is nothing at this path.'), request, reply),
   )
+  app.addHook('onRequest', async (_request, reply) => {
+    reply.headers(API_HEADERS)
+  })
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'none'
     metrics.httpSeconds.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000)
   })
 
-  await app.register(helmet, {
-    hsts: false,
-    contentSecurityPolicy: {
-      useDefaults: false,
-      directives: {
-        defaultSrc: ["'none'"],
-        scriptSrc: ["'self'"],
-        styleSrc: ["'self'"],
-        imgSrc: ["'self'", 'data:'],
-        connectSrc: ["'self'"],
-        formAction: ["'none'"],
-        frameAncestors: ["'none'"],
-        baseUri: ["'none'"],
-      },
-    },
-  })
   await app.register(cookie)
   await app.register(access, { identity })
   await app.register(openApi)

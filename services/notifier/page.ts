@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import helmet from '@fastify/helmet'
 import staticFiles from '@fastify/static'
 import type { FastifyPluginAsync } from 'fastify'
 import { CountersignError } from '../../lib/core/errors.ts'
@@ -10,6 +11,22 @@ export const page: FastifyPluginAsync<{ directory: string }> = async (app, { dir
   app.addHook('onRoute', (route) => {
     route.config = { ...route.config, access: 'public' }
     route.schema = { ...route.schema, hide: true }
+  })
+  await app.register(helmet, {
+    hsts: false,
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'none'"],
+        scriptSrc: ["'self'"],
+        styleSrc: ["'self'"],
+        imgSrc: ["'self'", 'data:'],
+        connectSrc: ["'self'"],
+        formAction: ["'none'"],
+        frameAncestors: ["'none'"],
+        baseUri: ["'none'"],
+      },
+    },
   })
   const isBuilt = existsSync(join(directory, 'index.html'))
   if (isBuilt)
