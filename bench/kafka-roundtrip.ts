@@ -113,7 +113,10 @@ const lines = { bare: await bare(brokers), ours: await ours(brokers) }
 try {
   for (const inFlight of IN_FLIGHT) {
     for (const line of Object.values(lines)) await measure(line, inFlight, WARM_UP)
-    const results = { bare: { times: [] as number[], rates: [] as number[] }, ours: { times: [] as number[], rates: [] as number[] } }
+    const results = {
+      bare: { times: [] as number[], rates: [] as number[] },
+      ours: { times: [] as number[], rates: [] as number[] },
+    }
     for (let round = 0; round < ROUNDS; round++)
       for (const name of ['bare', 'ours'] as const) {
         const { times, perSecond } = await measure(lines[name], inFlight, EVENTS / ROUNDS)

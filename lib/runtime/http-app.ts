@@ -58,7 +58,8 @@ export async function createHttpApp(deps: {
     sendProblem(new CountersignError('not_found', 'There is nothing at this path.'), request, reply),
   )
   app.addHook('onRequest', async (_request, reply) => {
-    reply.headers(API_HEADERS)
+    // On the raw response, where helmet writes as well: a page's own policy then replaces this one.
+    for (const [name, value] of Object.entries(API_HEADERS)) reply.raw.setHeader(name, value)
   })
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'none'

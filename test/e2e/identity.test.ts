@@ -41,6 +41,11 @@ scenario('every route but health and sign-in needs an identity', async ({ url })
   const paths = ['/v1/approvals', '/v1/approvals/pending', '/v1/actions/x', '/openapi.json', '/metrics', '/v1/session']
   for (const path of paths) expect([path, (await fetch(url + path)).status]).toEqual([path, 401])
   for (const path of ['/healthz', '/readyz']) expect((await fetch(url + path)).status).toBe(200)
+  const [data, page] = [await fetch(`${url}/healthz`), await fetch(`${url}/`)]
+  expect(data.headers.get('content-security-policy')).toBe("default-src 'none'; frame-ancestors 'none'")
+  expect(data.headers.get('cache-control')).toBe('no-store')
+  expect(page.headers.get('content-security-policy')).toContain("script-src 'self'")
+  for (const { headers } of [data, page]) expect(headers.get('x-content-type-options')).toBe('nosniff')
   for (const path of ['/v1/approvals/%zz', `/v1/approvals/${'x'.repeat(300)}`]) {
     const bad = await fetch(url + path)
     expect([path.slice(0, 20), bad.headers.get('content-type')]).toEqual([

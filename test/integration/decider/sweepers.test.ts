@@ -1,0 +1,74 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { avroCodec } from '../../../lib/adapters/avro/event-codec.ts'
+import { createApprovalStore } from '../../../lib/adapters/sqlite/approval-store.ts'
+import { openDatabase } from '../../../lib/adapters/sqlite/database.ts'
+import { createGroupCommit } from '../../../lib/adapters/sqlite/group-commit.ts'
+import { createKeyStore } from '../../../lib/adapters/sqlite/key-store.ts'
+import { createLogBus } from '../../../lib/adapters/sqlite/log-bus.ts'
+import { KEYS_SCHEMA, MAIN_SCHEMA } from '../../../lib/adapters/sqlite/schema.ts'
+import { auditApproval } from '../../../lib/core/audit.ts'
+import { Topic } from '../../../lib/core/events.ts'
+import { createApproval } from '../../../lib/core/transition.ts'
+import { systemClock } from '../../../lib/runtime/clock.ts'
+import { Directory } from '../../../lib/runtime/directory.ts'
+import { createLogger } from '../../../lib/runtime/logger.ts'
+import { createMetrics } from '../../../lib/runtime/metrics.ts'
+import { createDecider } from '../../../services/decider/app.ts'
+import { requestedEvent } from '../../support/approvals.ts'
+
+const OVERDUE = 1_000
+
+test('several sweepers at once: every overdue record gets one outcome and one event', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'countersign-sweepers-'))
+  const db = openDatabase(join(dir, 'countersign.db'), MAIN_SCHEMA)
+  const keysDb = openDatabase(join(dir, 'keys.db'), KEYS_SCHEMA)
+  const clock = systemClock
+  const log = createLogger('silent')
+  const groupCommit = createGroupCommit(db)
+  const bus = createLogBus({ db, groupCommit, codec: avroCodec(), clock, source: 'test' })
+  const store = createApprovalStore({ db, groupCommit })
+  const directory = new Directory({ agents: [], approvers: [] }, createKeyStore({ db: keysDb, clock }), clock)
+  const deciders = [1, 2, 3].map(() =>
+    createDecider({
+      ...{ store, bus, clock, log, directory, metrics: createMetrics() },
+      decideTopic: 'refused',
+      retentionMs: 86_400_000,
+    }),
+  )
+  onTestFinished(async () => {
+    for (const decider of deciders) await decider.close()
+    await bus.close()
+    await store.close()
+    db.close()
+    keysDb.close()
+    rmSync(dir, { recursive: true, force: true })
+  })
+
+  const requestedAt = Date.now() - 60_000
+  const records = Array.from({ length: OVERDUE }, () =>
+    createApproval(requestedEvent({ requestedAt, timeoutMs: 1_000 }).data, requestedAt),
+  )
+  await Promise.all(records.map((record) => store.insert(record)))
+  const eventIds: string[] = []
+  const everyRecord = new Promise<void>((resolve) => {
+    void bus.broadcast({
+      topics: [Topic.decided],
+      handler: (batch) => {
+        eventIds.push(...batch.map(({ eventId }) => eventId))
+        if (new Set(eventIds).size === OVERDUE) resolve()
+      },
+    })
+  })
+  await Promise.all(deciders.map((decider) => decider.start()))
+  await everyRecord
+
+  for (const { id } of records) {
+    const record = await store.get(id)
+    expect(record?.history.map(({ type }) => type)).toEqual(['requested', 'expired'])
+    expect(record && auditApproval(record)).toEqual([])
+  }
+  expect(new Set(eventIds).size).toBe(OVERDUE)
+})
