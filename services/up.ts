@@ -1,5 +1,3 @@
-import { existsSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { uuidv7obj } from 'uuidv7'
 import { avroCodec } from '../lib/adapters/avro/event-codec.ts'
 import { createApprovalStore } from '../lib/adapters/sqlite/approval-store.ts'
@@ -19,10 +17,12 @@ import { createLogger, type Logger } from '../lib/runtime/logger.ts'
 import { createMetrics } from '../lib/runtime/metrics.ts'
 import { loadPolicy } from '../lib/runtime/policy-file.ts'
 import { serve } from '../lib/runtime/serve.ts'
+import { collectProblems } from '../lib/runtime/service.ts'
 import { createDecider } from './decider/app.ts'
 import { createGate } from './gate/app.ts'
 import { createNotifier } from './notifier/app.ts'
 import { ensureOwner, writeOwner } from './owner.ts'
+import { pageDirectory } from './page-directory.ts'
 
 export interface UpOptions {
   /** 0 takes any free port. Default 4100. */
@@ -59,10 +59,10 @@ export interface Up {
 export async function startUp(options: UpOptions = {}): Promise<Up> {
   const { port = 4100, host = '127.0.0.1', dataDir = '.countersign' } = options
   const problems: string[] = []
-  const config = collect(problems, () =>
+  const config = collectProblems(problems, () =>
     loadConfig({ file: options.configFile ?? 'countersign.yaml', required: options.configFile !== undefined }),
   )
-  const policy = collect(problems, () =>
+  const policy = collectProblems(problems, () =>
     loadPolicy({ file: options.policyFile ?? 'policy.yaml', required: options.policyFile !== undefined }),
   )
   if (!config || !policy) throw new ConfigError(problems)
@@ -165,17 +165,6 @@ export async function startUp(options: UpOptions = {}): Promise<Up> {
   }
 }
 
-/** The value, or the problems it has; everything that is wrong is told at once. */
-function collect<T>(problems: string[], read: () => T): T | undefined {
-  try {
-    return read()
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error
-    problems.push(...error.problems)
-    return undefined
-  }
-}
-
 /** Does the work every hour, the first time a minute from now; returns what ends it. */
 function everyHour(clock: Clock, work: () => Promise<void>): () => void {
   let cancel = clock.after(60_000, run)
@@ -184,10 +173,4 @@ function everyHour(clock: Clock, work: () => Promise<void>): () => void {
     cancel = clock.after(3_600_000, run)
   }
   return () => cancel()
-}
-
-/** The built page lies beside the compiled services; from source it is in dist/. */
-function pageDirectory(): string {
-  const beside = fileURLToPath(new URL('../dashboard', import.meta.url))
-  return existsSync(beside) ? beside : fileURLToPath(new URL('../dist/dashboard', import.meta.url))
 }

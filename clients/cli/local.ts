@@ -8,6 +8,8 @@ export type Role = (typeof ROLES)[number]
 export interface Local {
   /** Starts the three services in this process. Rejects with CliError: 2 configuration, 3 cannot be opened. */
   up(options: UpOptions): Promise<RunningServer>
+  /** Starts one service of a fleet in this process, over the engines that the environment names. Rejects as `up` does. */
+  service(name: ServiceName, options: ServiceOptions): Promise<{ url: string; close(): Promise<void> }>
   /** Whom `up` made the owner of this directory; undefined where it never ran. */
   owner(dataDir: string): Promise<Owner | undefined>
   /** A fresh link that signs the owner in to the page, once. */
@@ -18,6 +20,16 @@ export interface Local {
   revokeKey(dataDir: string, id: string): Promise<boolean>
   /** Reads beside a server that may run. Rejects with CliError 2 where there is no data. */
   openData(dataDir: string): Promise<LocalData>
+}
+
+export type ServiceName = 'gate' | 'notifier' | 'decider'
+
+export interface ServiceOptions {
+  port: number
+  host: string
+  waitForMs: number
+  policyFile?: string
+  configFile?: string
 }
 
 export interface UpOptions {

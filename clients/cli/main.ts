@@ -29,19 +29,29 @@ function readOwner(dataDir: string): Owner | undefined {
   throw usageError(`${file} is damaged. Start again: countersign up --data ${dataDir}`)
 }
 
+/** The keys of a fleet where the environment names its MongoDB, else those of a data directory. */
 async function openKeys(dataDir: string) {
+  const { MONGODB_URL: url } = process.env
+  if (url) {
+    const { connectMongo } = await import('../../lib/adapters/mongo/connection.ts')
+    const { createMongoKeyStore } = await import('../../lib/adapters/mongo/key-store.ts')
+    const { systemClock } = await import('../../lib/runtime/clock.ts')
+    const mongo = await connectMongo({ url })
+    return { store: createMongoKeyStore({ db: mongo.db, clock: systemClock }), close: () => mongo.close() }
+  }
   const { prepareDataDirectory } = await import('../../lib/adapters/sqlite/data-directory.ts')
   const { openDatabase } = await import('../../lib/adapters/sqlite/database.ts')
   const { createKeyStore } = await import('../../lib/adapters/sqlite/key-store.ts')
   const { KEYS_SCHEMA } = await import('../../lib/adapters/sqlite/schema.ts')
   const { systemClock } = await import('../../lib/runtime/clock.ts')
   const db = openDatabase(prepareDataDirectory(dataDir).keys, KEYS_SCHEMA)
-  return { store: createKeyStore({ db, clock: systemClock }), close: () => db.close() }
+  return { store: createKeyStore({ db, clock: systemClock }), close: async () => db.close() }
 }
 
 /** A directory to read keys from must be there already; only `keys create` makes one. */
 function existing(dataDir: string): string {
-  if (!existsSync(join(dataDir, 'keys.db'))) throw usageError(`There are no keys in ${dataDir}: is --data right?`)
+  if (!process.env.MONGODB_URL && !existsSync(join(dataDir, 'keys.db')))
+    throw usageError(`There are no keys in ${dataDir}: is --data right?`)
   return dataDir
 }
 
@@ -52,7 +62,7 @@ const withKeys = <R>(dataDir: string, use: (store: Awaited<ReturnType<typeof ope
     try {
       return await use(keys.store)
     } finally {
-      keys.close()
+      await keys.close()
     }
   })
 
@@ -90,7 +100,14 @@ async function openData(dataDir: string): Promise<LocalData> {
   }
 }
 
-const EXITS: Record<string, 2 | 3> = { ConfigError: 2, StorageError: 3 }
+const EXITS: Record<string, 2 | 3> = {
+  ConfigError: 2,
+  MongoSetupError: 2,
+  MissingTopicsError: 2,
+  RegistryError: 2,
+  StorageError: 3,
+  CountersignError: 3,
+}
 const SYSTEM: Record<string, string> = {
   EADDRINUSE: 'The port is in use: stop what uses it, or choose another with --port.',
   EACCES: 'The system does not allow that port or address: choose a port above 1023.',
@@ -118,6 +135,17 @@ const local: Local = {
       const { startUp } = await import('../../services/up.ts')
       const { createLogger } = await import('../../lib/runtime/logger.ts')
       return startUp({ ...options, ...(quiet ? { log: createLogger('error') } : {}) })
+    }),
+  service: (name, options) =>
+    explained(async () => {
+      switch (name) {
+        case 'gate':
+          return (await import('../../services/gate/main.ts')).startGate(options)
+        case 'notifier':
+          return (await import('../../services/notifier/main.ts')).startNotifier(options)
+        case 'decider':
+          return (await import('../../services/decider/main.ts')).startDecider(options)
+      }
     }),
   owner: async (dataDir) => readOwner(dataDir),
   loginLink: (dataDir) =>
@@ -155,6 +183,8 @@ function version(): string {
   return '0.0.0'
 }
 
+const EXIT_AFTER_MS = 1_000
+
 let stopping: AbortController | undefined
 function interrupted(): AbortSignal {
   if (stopping) return stopping.signal
@@ -183,3 +213,5 @@ const deps: Deps = {
   interrupted,
 }
 process.exitCode = await run(process.argv.slice(2), deps)
+// Timers of a client whose server is away may go on for a minute; everything of ours is closed by now.
+setTimeout(() => process.exit(), EXIT_AFTER_MS).unref()

@@ -5,6 +5,7 @@ import { demoCommand } from './commands/demo.ts'
 import { keysCommand } from './commands/keys.ts'
 import { logCommand } from './commands/log.ts'
 import { loginCommand } from './commands/login.ts'
+import { serviceCommands } from './commands/service.ts'
 import { upCommand } from './commands/up.ts'
 import type { Deps } from './deps.ts'
 import { type ExitCode, exitOf, explain } from './failure.ts'
@@ -29,6 +30,7 @@ Exit codes: 0 done, 1 refused or found bad, 2 usage or configuration, 3 unreacha
     )
   for (const make of [upCommand, demoCommand, approvalsCommand, keysCommand, loginCommand, auditCommand, logCommand])
     program.addCommand(make(deps))
+  for (const command of serviceCommands(deps)) program.addCommand(command)
   for (const command of allCommands(program))
     command.exitOverride().configureOutput({
       writeOut: (text) => terminal.out(text.replace(/\n$/, '')),

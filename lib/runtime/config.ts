@@ -49,7 +49,16 @@ export const ConfigFile = Type.Object(
       Type.Object({ approvals: Type.Optional(DurationText), events: Type.Optional(DurationText) }, closed),
     ),
     topics: Type.Optional(
-      Type.Object({ decide: Type.Optional(Type.Union([Type.Literal('refused'), Type.Literal('allowed')])) }, closed),
+      Type.Object(
+        {
+          decide: Type.Optional(Type.Union([Type.Literal('refused'), Type.Literal('allowed')])),
+          prefix: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]{0,64}$' })),
+          create: Type.Optional(Type.Boolean()),
+          partitions: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+          replicationFactor: Type.Optional(Type.Integer({ minimum: 1, maximum: 10 })),
+        },
+        closed,
+      ),
     ),
   },
   closed,
@@ -67,7 +76,13 @@ export interface Config {
   }[]
   agents: { name: string; tenant: string; keySha256: string | undefined }[]
   retention: { approvalsMs: number; eventsMs: number }
-  topics: { decide: 'refused' | 'allowed' }
+  topics: {
+    decide: 'refused' | 'allowed'
+    prefix: string
+    create: boolean
+    partitions: number
+    replicationFactor: number
+  }
   logLevel: string
 }
 
@@ -119,7 +134,13 @@ export function loadConfig(options: { file: string; required?: boolean; env?: No
       approvalsMs: parseDuration(file.retention?.approvals ?? '90d') ?? 0,
       eventsMs: parseDuration(file.retention?.events ?? '14d') ?? 0,
     },
-    topics: { decide: file.topics?.decide ?? 'refused' },
+    topics: {
+      decide: file.topics?.decide ?? 'refused',
+      prefix: file.topics?.prefix ?? '',
+      create: file.topics?.create ?? true,
+      partitions: file.topics?.partitions ?? 6,
+      replicationFactor: file.topics?.replicationFactor ?? 1,
+    },
     logLevel,
   }
   if (config.retention.approvalsMs < config.retention.eventsMs)

@@ -13,9 +13,19 @@ export class Directory implements Identity {
   readonly #keys: KeyStore
   readonly #clock: Clock
 
-  constructor(config: Pick<Config, 'agents' | 'approvers'>, keys: KeyStore, clock: Clock) {
+  /** `serviceKey` is what gates and notifiers in other processes prove themselves with. */
+  constructor(config: Pick<Config, 'agents' | 'approvers'>, keys: KeyStore, clock: Clock, serviceKey?: string) {
     this.#keys = keys
     this.#clock = clock
+    if (serviceKey !== undefined)
+      this.#list(hashSecret(serviceKey), {
+        id: 'service',
+        name: 'service',
+        tenant: 'default',
+        role: 'service',
+        groups: [],
+        email: null,
+      })
     for (const { name, tenant, keySha256 } of config.agents)
       this.#list(keySha256, { id: `agent:${tenant}:${name}`, name, tenant, role: 'agent', groups: [], email: null })
     for (const { name, tenant, tokenSha256, role, groups, email } of config.approvers)

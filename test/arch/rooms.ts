@@ -65,6 +65,12 @@ const ROOMS: Room[] = [
     ...ANY,
   },
   {
+    files: /^services\/engines\.ts$/,
+    rule: 'services/engines.ts joins adapters for the processes of a fleet, and knows no service',
+    ours: [...LIB, 'lib/adapters/'],
+    ...ANY,
+  },
+  {
     files: /^services\/[^/]+\.ts$/,
     rule: 'what lies beside services/up.ts knows core, ports and runtime',
     ours: LIB,
@@ -73,7 +79,7 @@ const ROOMS: Room[] = [
   {
     files: /^services\/([^/]+)\/main\.ts$/,
     rule: 'a service knows lib and itself, never another service',
-    ours: [...LIB, 'lib/adapters/', 'services/$1/'],
+    ours: [...LIB, 'lib/adapters/', 'services/$1/', 'services/engines.ts', 'services/page-directory.ts'],
     ...ANY,
   },
   {

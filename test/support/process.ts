@@ -38,16 +38,25 @@ export function runCountersign(args: readonly string[], options: { cwd: string; 
   return { child, exited, stdout: () => stdout, stderr: () => stderr }
 }
 
+interface StartOptions {
+  cwd: string
+  args?: readonly string[]
+  env?: Record<string, string>
+}
+
 /** Runs `countersign up` and resolves when it says that it is ready. */
-export async function startProcess(options: { cwd: string; args?: readonly string[] }): Promise<CountersignProcess> {
-  const { child, exited, stdout, stderr } = runCountersign(['up', ...(options.args ?? [])], options)
+export const startProcess = (options: StartOptions): Promise<CountersignProcess> => startService('up', options)
+
+/** Runs a service and resolves when it says that it is ready. */
+export async function startService(name: string, options: StartOptions): Promise<CountersignProcess> {
+  const { child, exited, stdout, stderr } = runCountersign([name, ...(options.args ?? [])], options)
   const url = await new Promise<string>((resolve, reject) => {
     const look = () => {
       const found = /^ready (\S+)/m.exec(stdout())
       if (found?.[1]) resolve(found[1])
     }
     child.stdout?.on('data', look)
-    void exited.then((code) => reject(new Error(`countersign up ended (${code}):\n${stdout()}${stderr()}`)))
+    void exited.then((code) => reject(new Error(`countersign ${name} ended (${code}):\n${stdout()}${stderr()}`)))
   })
   return {
     child,

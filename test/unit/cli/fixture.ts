@@ -55,6 +55,7 @@ export function depsOf(scene: Scene, terminal: Terminal): Deps {
   return {
     local: {
       up: refuse('up'),
+      service: refuse('service'),
       owner: async () => scene.owner,
       loginLink: refuse('loginLink'),
       createKey: refuse('createKey'),

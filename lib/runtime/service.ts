@@ -1,0 +1,72 @@
+import { CountersignError } from '../core/errors.ts'
+import { type Config, ConfigError, loadConfig } from './config.ts'
+import { Lifecycle } from './lifecycle.ts'
+import { createLogger, type Logger } from './logger.ts'
+
+export interface ServiceOptions {
+  port: number
+  host: string
+  /** Default `policy.yaml` where it exists, else the starter policy. A file that is named must exist. */
+  policyFile?: string
+  /** Default `countersign.yaml` where it exists. A file that is named must exist. */
+  configFile?: string
+  /** How long to wait for engines that cannot be reached at the start, in milliseconds; default 0. */
+  waitForMs?: number
+  log?: Logger
+}
+
+export interface RunningService {
+  url: string
+  close(): Promise<void>
+}
+
+/** What every process begins with: its configuration whole and right, its log, and what it closes at the end. */
+export async function startService<S>(
+  options: ServiceOptions,
+  /** Reads what the service needs beside countersign.yaml; adds what is wrong to `problems`. */
+  readSettings: (env: NodeJS.ProcessEnv, problems: string[]) => S,
+  start: (settings: S, parts: { config: Config; log: Logger; lifecycle: Lifecycle }) => Promise<string>,
+): Promise<RunningService> {
+  const problems: string[] = []
+  const config = collectProblems(problems, () =>
+    loadConfig({ file: options.configFile ?? 'countersign.yaml', required: options.configFile !== undefined }),
+  )
+  const settings = collectProblems(problems, () => readSettings(process.env, problems))
+  if (!config || settings === undefined || problems.length > 0) throw new ConfigError(problems)
+  const log = options.log ?? createLogger(config.logLevel)
+  const lifecycle = new Lifecycle(log)
+  try {
+    return { url: await start(settings, { config, log, lifecycle }), close: () => lifecycle.close() }
+  } catch (error) {
+    await lifecycle.close()
+    throw error
+  }
+}
+
+/** The value, or undefined with its problems added; everything that is wrong is told at once. */
+export function collectProblems<T>(problems: string[], read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    problems.push(...error.problems)
+    return undefined
+  }
+}
+
+const TRY_EVERY_MS = 1_000
+
+/** Connects; an engine that cannot be reached is tried again for `waitForMs`, and then its error is the answer. */
+export async function connect<T>(attempt: () => Promise<T>, waitForMs: number, log: Logger): Promise<T> {
+  const deadline = performance.now() + waitForMs
+  for (;;) {
+    try {
+      return await attempt()
+    } catch (error) {
+      const isAway = error instanceof CountersignError
+      if (!isAway || performance.now() + TRY_EVERY_MS > deadline) throw error
+      log.warn({ err: error }, 'not reachable yet; trying again')
+      await new Promise((resolve) => setTimeout(resolve, TRY_EVERY_MS))
+    }
+  }
+}

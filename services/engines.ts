@@ -1,0 +1,64 @@
+import { avroCodec } from '../lib/adapters/avro/event-codec.ts'
+import { registeredAvroCodec } from '../lib/adapters/avro/registered-codec.ts'
+import { createSchemaRegistry } from '../lib/adapters/avro/schema-registry.ts'
+import { createKafkaBus } from '../lib/adapters/kafka/bus.ts'
+import { createMongoApprovalStore } from '../lib/adapters/mongo/approval-store.ts'
+import { connectMongo } from '../lib/adapters/mongo/connection.ts'
+import { createMongoKeyStore } from '../lib/adapters/mongo/key-store.ts'
+import type { ApprovalStore } from '../lib/ports/approval-store.ts'
+import type { Bus } from '../lib/ports/bus.ts'
+import type { KeyStore } from '../lib/ports/key-store.ts'
+import { systemClock } from '../lib/runtime/clock.ts'
+import type { Config } from '../lib/runtime/config.ts'
+import type { KafkaSettings } from '../lib/runtime/fleet-settings.ts'
+import type { Lifecycle } from '../lib/runtime/lifecycle.ts'
+import type { Logger } from '../lib/runtime/logger.ts'
+import { connect } from '../lib/runtime/service.ts'
+
+/** The bus of a fleet: Kafka, with single-object Avro, or a schema registry where one is set. */
+export function openBus(
+  service: string,
+  { brokers, ssl, sasl, schemaRegistryUrl }: KafkaSettings,
+  { topics, retention }: Pick<Config, 'topics' | 'retention'>,
+  waitForMs: number,
+  log: Logger,
+): Promise<Bus> {
+  const { prefix: topicPrefix, create, partitions, replicationFactor } = topics
+  return connect(
+    async () => {
+      const registry = schemaRegistryUrl === undefined ? undefined : createSchemaRegistry(schemaRegistryUrl)
+      return createKafkaBus({
+        brokers,
+        ssl,
+        ...(sasl ? { sasl } : {}),
+        clientId: `countersign-${service}`,
+        topicPrefix,
+        codec: registry ? await registeredAvroCodec({ registry, topicPrefix }) : avroCodec(),
+        clock: systemClock,
+        logger: log,
+        source: `countersign/${service}`,
+        ...(create ? { createTopics: { partitions, replicationFactor, retentionMs: retention.eventsMs } } : {}),
+      })
+    },
+    waitForMs,
+    log,
+  )
+}
+
+/** The record and the keys of a fleet: MongoDB. Both are closed by the lifecycle. */
+export async function openStores(
+  url: string,
+  waitForMs: number,
+  log: Logger,
+  lifecycle: Lifecycle,
+): Promise<{ store: ApprovalStore; keys: KeyStore }> {
+  const logger = { warn: (message: string) => log.warn(message), info: (message: string) => log.info(message) }
+  const mongo = await connect(() => connectMongo({ url, logger }), waitForMs, log)
+  lifecycle.onClose('mongodb', () => mongo.close())
+  const clock = systemClock
+  const store = createMongoApprovalStore({ db: mongo.db, clock })
+  lifecycle.onClose('store', () => store.close())
+  const keys = createMongoKeyStore({ db: mongo.db, clock })
+  lifecycle.onClose('keys', () => keys.close())
+  return { store, keys }
+}

@@ -1,0 +1,65 @@
+import { hostname } from 'node:os'
+import { uuidv7obj } from 'uuidv7'
+import { createDeciderClient } from '../../lib/adapters/http/decider-client.ts'
+import { createDeciderHttp } from '../../lib/adapters/http/decider-http.ts'
+import { createIdentityClient } from '../../lib/adapters/http/identity-client.ts'
+import { approvalIdFrom } from '../../lib/core/ids.ts'
+import { systemClock } from '../../lib/runtime/clock.ts'
+import { readDecider, readKafka } from '../../lib/runtime/fleet-settings.ts'
+import { createMetrics } from '../../lib/runtime/metrics.ts'
+import { loadPolicy } from '../../lib/runtime/policy-file.ts'
+import { serve } from '../../lib/runtime/serve.ts'
+import { collectProblems, type RunningService, type ServiceOptions, startService } from '../../lib/runtime/service.ts'
+import { openBus } from '../engines.ts'
+import { createGate } from './app.ts'
+
+/** A gate in a process of its own: Kafka, and the decider over HTTP. */
+export const startGate = (options: ServiceOptions): Promise<RunningService> =>
+  startService(
+    options,
+    (env, problems) => ({
+      kafka: readKafka(env, problems),
+      decider: readDecider(env, problems),
+      name: env.COUNTERSIGN_GATE_NAME ?? hostname(),
+      policy: collectProblems(problems, () =>
+        loadPolicy({ file: options.policyFile ?? 'policy.yaml', required: options.policyFile !== undefined }),
+      ),
+    }),
+    async (settings, { config, log, lifecycle }) => {
+      const clock = systemClock
+      const metrics = createMetrics()
+      const { policy } = settings
+      if (!policy) throw new Error('the settings were not checked')
+      const bus = await openBus('gate', settings.kafka, config, options.waitForMs ?? 0, log)
+      lifecycle.onClose('bus', () => bus.close())
+      const http = createDeciderHttp(settings.decider)
+      lifecycle.onClose('decider client', () => http.close())
+      const gate = createGate({
+        bus,
+        decider: createDeciderClient(http),
+        clock,
+        log,
+        metrics,
+        policy: () => policy,
+        newApprovalId: () => approvalIdFrom(uuidv7obj().bytes),
+        name: settings.name,
+        config: config.gate,
+      })
+      lifecycle.onClose('gate', () => gate.close())
+      await gate.start()
+      const { host, port } = options
+      return serve(
+        {
+          host,
+          port,
+          identity: createIdentityClient({ http, clock }),
+          log,
+          metrics,
+          routes: [gate.routes],
+          checks: [{ name: 'gate', isReady: () => gate.isReady() }],
+          drain: () => gate.drain(),
+        },
+        lifecycle,
+      )
+    },
+  )
