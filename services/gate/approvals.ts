@@ -1,6 +1,6 @@
 import type { AgentRef } from '../../lib/core/actor.ts'
 import { type Approval, Status } from '../../lib/core/approval.ts'
-import { CountersignError, type ErrorCode } from '../../lib/core/errors.ts'
+import { CountersignError } from '../../lib/core/errors.ts'
 import {
   type ActionSummary,
   type ApprovalDecided,
@@ -17,6 +17,8 @@ import type { Logger } from '../../lib/runtime/logger.ts'
 import type { Metrics } from '../../lib/runtime/metrics.ts'
 import { Asked, type AskedApproval } from './asked.ts'
 import { type Hold, Holds } from './holds.ts'
+import { Leaves } from './leaves.ts'
+import { isCode, refused, refusedAs } from './refusals.ts'
 import { Turns } from './turns.ts'
 
 /** A call that policy wants a person to see. */
@@ -47,7 +49,6 @@ export type Answer =
 
 type Place = Extract<Answer, { type: 'pending' }>
 
-const LEAVE_AGAIN_MS = 1_000
 /** After the deadline the decider's clock may be a little behind ours: it is asked this often, this long. */
 const LAST_LOOKS = 5
 const LAST_LOOK_EVERY_MS = 1_000
@@ -65,10 +66,9 @@ export class Approvals {
   readonly #newApprovalId: () => string
   readonly #gate: string
   readonly #turns = new Turns()
-  readonly #leaving = new Set<Promise<void>>()
+  readonly #leaves: Leaves
   readonly asked: Asked
   readonly holds: Holds
-  #stopping = false
 
   constructor(deps: {
     bus: Bus
@@ -89,6 +89,7 @@ export class Approvals {
     this.#metrics = deps.metrics
     this.#newApprovalId = deps.newApprovalId
     this.#gate = gate
+    this.#leaves = new Leaves({ decider: deps.decider, clock, log: deps.log })
     const epoch = clock.now()
     let holders = 0
     this.holds = new Holds({ clock, limits, newHolder: () => holderId(gate, epoch, ++holders) })
@@ -102,9 +103,8 @@ export class Approvals {
 
   /** Sends the held calls away and waits until their places are left. Their approvals stay pending. */
   async stop(): Promise<void> {
-    this.#stopping = true
     this.holds.stop()
-    await Promise.all(this.#leaving)
+    await this.#leaves.stop()
   }
 
   /** Rejects with the refusal when the call must not go ahead. */
@@ -298,7 +298,7 @@ export class Approvals {
         case 'deadline':
           return this.#lastLook(place, call, hold)
         case 'stopping':
-          await this.#leave(place, call, hold, 'stay')
+          this.#leave(place, call, hold, 'stay')
           throw new CountersignError('shutting_down', {
             detail: 'This gate is shutting down. The approval stays pending: send the same call again to join it.',
             approvalId: place.id,
@@ -356,54 +356,9 @@ export class Approvals {
     throw new CountersignError('approval_cancelled', 'The caller left.')
   }
 
-  /** Leaves the place. The caller does not wait for it; a decider that is away is told later. */
-  async #leave(place: Place, call: Call, hold: Hold, intent: 'cancel' | 'keep' | 'stay'): Promise<Answer> {
-    const leave = { tenant: call.tenant, id: place.id, holder: hold.holder, intent }
-    const left = this.#leaveUntilDone(leave, place.expiresAt).finally(() => this.#leaving.delete(left))
-    this.#leaving.add(left)
-    if (intent !== 'cancel') await left
+  /** Gives the place up; the caller does not wait until the decider knows. */
+  #leave(place: Place, call: Call, hold: Hold, intent: 'cancel' | 'keep' | 'stay'): Answer {
+    this.#leaves.tell({ tenant: call.tenant, id: place.id, holder: hold.holder, intent }, place.expiresAt)
     return place
   }
-
-  async #leaveUntilDone(leave: Parameters<Decider['leave']>[0], expiresAt: number): Promise<void> {
-    for (;;) {
-      try {
-        return await this.#decider.leave(leave)
-      } catch (error) {
-        const isAway = isCode(error, 'decider_unavailable')
-        if (!isAway || this.#stopping || this.#clock.now() >= expiresAt) {
-          this.#log.warn({ err: error, approvalId: leave.id }, 'a place could not be left')
-          return
-        }
-        await new Promise<void>((resolve) => this.#clock.after(LEAVE_AGAIN_MS, resolve))
-      }
-    }
-  }
-}
-
-const isCode = (error: unknown, code: ErrorCode): boolean => error instanceof CountersignError && error.code === code
-
-const WORDS = {
-  denied: ['approval_denied', 'An approver denied this call. Do not try it again.'],
-  expired: ['approval_expired', 'Nobody decided in time: the request expired. It was not denied.'],
-  cancelled: ['approval_cancelled', 'The request was withdrawn.'],
-} as const
-
-const refusedAs = (
-  outcome: keyof typeof WORDS,
-  approval: { id: string; expiresAt: number; reason: string | null },
-): CountersignError => refused(WORDS[outcome][0], approval, WORDS[outcome][1])
-
-/** The reason is a person's untrusted text: it has a field of its own and is never part of our words. */
-function refused(
-  code: ErrorCode,
-  { id, expiresAt, reason }: { id: string; expiresAt: number; reason: string | null },
-  detail: string,
-): CountersignError {
-  return new CountersignError(code, {
-    detail,
-    approvalId: id,
-    expiresAt: new Date(expiresAt).toISOString(),
-    ...(reason === null ? {} : { reason }),
-  })
 }
