@@ -64,17 +64,17 @@ export function createDecider(deps: {
     claim: (request) => claims.claim(request),
     lookup: (tenant, id) => records.find(tenant, id),
     settle: async ({ tenant, id, agentId, use, outcome, status, detail, gate }) => {
-      await ownedBy(agentId, tenant, id)
+      const approval = await ownedBy(agentId, tenant, id)
       const by = { id: gate, name: gate, type: 'system', via: 'http' } as const
-      return records.command(tenant, id, { type: 'settle', use, outcome, status, detail, gate, by })
+      return records.commandOn(approval, { type: 'settle', use, outcome, status, detail, gate, by })
     },
     leave: async ({ tenant, id, holder, intent }) => {
       await records.apply(await records.find(tenant, id), { type: 'leave', holder, intent })
     },
     withdraw: async ({ tenant, id, agentId, agentName }) => {
-      await ownedBy(agentId, tenant, id)
+      const approval = await ownedBy(agentId, tenant, id)
       const by = { id: agentId, name: agentName, type: 'agent', via: 'http' } as const
-      return records.command(tenant, id, { type: 'cancel', by, reason: 'The agent withdrew the request.' })
+      return records.commandOn(approval, { type: 'cancel', by, reason: 'The agent withdrew the request.' })
     },
     decide: ({ tenant, id, decision, by, reason, edits }) =>
       records.command(tenant, id, { type: 'decide', decision, by, reason, edits }),
@@ -82,9 +82,10 @@ export function createDecider(deps: {
   }
 
   /** Another agent's record is as good as none. */
-  async function ownedBy(agentId: string, tenant: string, id: string): Promise<void> {
+  async function ownedBy(agentId: string, tenant: string, id: string): Promise<Approval> {
     const approval = await records.find(tenant, id)
     if (approval.agent.id !== agentId) throw notFound()
+    return approval
   }
 
   let subscription: Subscription | undefined

@@ -54,7 +54,12 @@ export class Records {
 
   /** Applies a command to a record of this tenant; rejects with the refusal's code. */
   async command(tenant: string, id: string, command: Command): Promise<Approval> {
-    const result = await this.apply(await this.find(tenant, id), command)
+    return this.commandOn(await this.find(tenant, id), command)
+  }
+
+  /** Applies a command to a record that was just read; rejects with the refusal's code. */
+  async commandOn(read: Approval, command: Command): Promise<Approval> {
+    const result = await this.apply(read, command)
     if (result.kind === 'refused') throw refusal(result)
     return result.approval
   }

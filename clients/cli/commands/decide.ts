@@ -3,6 +3,7 @@ import { approvalTable, decidedText, outcomeWord } from '../approval-text.ts'
 import { type ConnectionOptions, connect } from '../connection.ts'
 import type { Deps } from '../deps.ts'
 import { CliError, type ExitCode, exitOf, explain, usageError } from '../failure.ts'
+import { pendingPages } from '../pending-pages.ts'
 import { jsonText, printable } from '../printable.ts'
 import { confirm } from '../terminal.ts'
 
@@ -68,16 +69,7 @@ export async function decide(decision: Decision, given: string[], options: Decid
 /** Shows everything pending and returns the ids: exactly what was shown is decided. */
 async function preflightAll(client: Client, deps: Deps): Promise<string[]> {
   const items: ApprovalView[] = []
-  let after: string | undefined
-  do {
-    const page = await client.approvals.list({
-      status: 'pending',
-      limit: 200,
-      ...(after === undefined ? {} : { after }),
-    })
-    items.push(...page.items)
-    after = page.next ?? undefined
-  } while (after !== undefined)
+  for await (const page of pendingPages(client)) items.push(...page)
   if (items.length > 0) showList(items, deps)
   return items.map(({ id }) => id)
 }

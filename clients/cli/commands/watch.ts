@@ -4,6 +4,7 @@ import { type ConnectionOptions, connect } from '../connection.ts'
 import type { Deps } from '../deps.ts'
 import { explain } from '../failure.ts'
 import { pause } from '../pause.ts'
+import { pendingPages } from '../pending-pages.ts'
 import { jsonText, printable } from '../printable.ts'
 
 export type WatchOptions = ConnectionOptions & { json?: boolean }
@@ -77,16 +78,10 @@ const isPassing = (error: unknown): boolean =>
 async function decidedOf(client: Client, open: ReadonlyMap<string, ApprovalView>): Promise<ApprovalView[]> {
   if (open.size === 0) return []
   const gone = new Set(open.keys())
-  let after: string | undefined
-  do {
-    const page = await client.approvals.list({
-      status: 'pending',
-      limit: 200,
-      ...(after === undefined ? {} : { after }),
-    })
-    for (const { id } of page.items) gone.delete(id)
-    after = page.next ?? undefined
-  } while (after !== undefined && gone.size > 0)
+  for await (const page of pendingPages(client)) {
+    for (const { id } of page) gone.delete(id)
+    if (gone.size === 0) break
+  }
   const records: ApprovalView[] = []
   for (const id of gone) {
     const approval = await client.approvals.get(id)

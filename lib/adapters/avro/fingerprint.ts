@@ -18,7 +18,7 @@ export function crc64Avro(bytes: Uint8Array): bigint {
 /** The fingerprint that single-object encoding carries: CRC-64-AVRO of the Parsing Canonical Form. */
 export const schemaFingerprint = (schema: AvroSchema): bigint => crc64Avro(Buffer.from(parsingCanonicalForm(schema)))
 
-const PRIMITIVES: ReadonlySet<string> = new Set([
+export const PRIMITIVES: ReadonlySet<string> = new Set([
   'null',
   'boolean',
   'int',

@@ -3,7 +3,7 @@ import { CountersignError } from '../../core/errors.ts'
 import { TOPICS, type Topic } from '../../core/events.ts'
 import type { EventCodec } from '../../ports/event-codec.ts'
 import { avroCodec, type Contract } from './event-codec.ts'
-import { schemaFingerprint } from './fingerprint.ts'
+import { PRIMITIVES, schemaFingerprint } from './fingerprint.ts'
 import { RegistryError, type SchemaRegistry } from './schema-registry.ts'
 
 /** Confluent's wire format: a zero, the schema's id (4 bytes, big-endian), the body. */
@@ -13,16 +13,6 @@ const PREFIX_BYTES = 5
 const MARKER = [0xc3, 0x01]
 const HEADER_BYTES = 10
 const FINGERPRINT_AT = 2
-const PRIMITIVES: ReadonlySet<string> = new Set([
-  'null',
-  'boolean',
-  'int',
-  'long',
-  'float',
-  'double',
-  'bytes',
-  'string',
-])
 
 /**
  * Events in Confluent's wire format, their schemas registered; reads single-object encoding too. A schema id that comes
