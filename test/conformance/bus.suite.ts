@@ -275,15 +275,17 @@ export function runBusConformance(name: string, makeHarness: () => Promise<BusHa
       )
     })
 
-    it('sets aside what cannot be decoded, and goes on', async () => {
+    it('sets aside what cannot be decoded, and goes on; who hears a broadcast skips it', async () => {
       const harness = await start()
-      const inbox = createInbox()
+      const [inbox, own] = [createInbox(), createInbox()]
       const event = requestedEvent()
       await harness.appendGarbage('approval.requested', event.data.id)
-      await harness.bus.subscribe({ group: group(), topics: REQUESTED, handler: inbox.handler })
+      const topics = REQUESTED
+      await harness.bus.broadcast({ topics, handler: own.handler, rewind: 10 })
+      await harness.bus.subscribe({ group: group(), topics, handler: inbox.handler })
       await harness.bus.publish([event])
-      await inbox.has(1)
-      expect(inbox.ids()).toEqual([event.eventId])
+      await Promise.all([inbox.has(1), own.has(1)])
+      for (const each of [inbox, own]) expect(each.ids()).toEqual([event.eventId])
       await vi.waitFor(async () => expect(await harness.deadLetters('approval.requested')).toHaveLength(1), PATIENCE)
     })
 

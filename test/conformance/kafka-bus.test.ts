@@ -31,7 +31,7 @@ await withBackend(
           return current
         },
         async deadLetters(topic) {
-          const letters = await listDeadLetters(connection, { topic, limit: 100 })
+          const letters = await listDeadLetters(connection, { topics: [topic], limit: 100 })
           return letters.map(({ eventId, cause }) => ({ eventId, cause }))
         },
         async appendGarbage(topic, key) {

@@ -7,7 +7,7 @@ import type { EventCodec } from '../../ports/event-codec.ts'
 import { unreachable, withAdmin } from './admin.ts'
 import { createBroadcast } from './broadcast.ts'
 import type { KafkaConnection, KafkaLogger } from './client.ts'
-import { deadLetterOf } from './dead-letters.ts'
+import { deadLetterOf } from './dead-letter.ts'
 import { createIntake } from './intake.ts'
 import type { Received } from './message.ts'
 import { createPublisher } from './publisher.ts'
@@ -49,7 +49,7 @@ export async function createKafkaBus(options: KafkaBusOptions): Promise<Bus> {
   const subscriptions = new Set<Subscription>()
 
   const admin = <T>(work: (admin: Admin) => Promise<T>) => withAdmin({ connection, clock, logger }, work)
-  await admin((each) => ensureTopics(each, names, createTopics))
+  await admin((each) => ensureTopics({ admin: each, clock }, names, createTopics))
   const publisher = createPublisher({ connection, clock, logger })
   try {
     await inTime(clock, START_MS, publisher.connected())

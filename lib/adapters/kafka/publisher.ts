@@ -8,6 +8,8 @@ import { inTime, pause, pauseMs } from './retry.ts'
 /** A message as it is put on a topic. */
 export interface OutgoingRecord {
   topic: string
+  /** Where it must be; else its key says. */
+  partition?: number
   key: Buffer | string | null
   value: Buffer | null
   headers: IHeaders
@@ -224,9 +226,8 @@ const unavailable = (detail: string, cause?: unknown): CountersignError =>
 /** Messages by topic, in order. */
 function messagesOf(batch: readonly Entry[]): TopicMessages[] {
   const byTopic = new Map<string, TopicMessages>()
-  for (const { topic, key, value, headers } of batch.flatMap(({ records }) => records)) {
+  for (const { topic, ...message } of batch.flatMap(({ records }) => records)) {
     const known = byTopic.get(topic)
-    const message = { key, value, headers }
     if (known) known.messages.push(message)
     else byTopic.set(topic, { topic, messages: [message] })
   }

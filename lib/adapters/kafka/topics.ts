@@ -1,5 +1,6 @@
 import type { Admin } from 'kafkajs'
 import { TOPICS, type Topic } from '../../core/events.ts'
+import type { Clock } from '../../ports/clock.ts'
 import { protocolErrorOf } from './kafka-error.ts'
 
 /** How topics are made that are not there yet. */
@@ -33,6 +34,9 @@ export interface TopicNames {
 /** Dead letters wait for a person. */
 const DEAD_LETTER_RETENTION_MS = 90 * 24 * 3_600_000
 
+const NOT_KNOWN_YET = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE'])
+const ASK_EVERY_MS = 50
+
 /** Groups have a name space of their own, for access rules. */
 export const groupPrefixOf = (topicPrefix = ''): string => `${topicPrefix}countersign.`
 
@@ -56,7 +60,12 @@ export function topicNames(prefix = ''): TopicNames {
 }
 
 /** Creates what is missing, or rejects with MissingTopicsError when there is no `plan` or it is not allowed. */
-export async function ensureTopics(admin: Admin, names: TopicNames, plan: TopicPlan | undefined): Promise<void> {
+export async function ensureTopics(
+  deps: { admin: Admin; clock: Clock },
+  names: TopicNames,
+  plan: TopicPlan | undefined,
+): Promise<void> {
+  const { admin, clock } = deps
   const existing = new Set(await admin.listTopics())
   const isMissing = (name: string) => !existing.has(name)
   const events = TOPICS.map(names.kafkaName).filter(isMissing)
@@ -82,11 +91,30 @@ export async function ensureTopics(admin: Admin, names: TopicNames, plan: TopicP
   ]
   try {
     // False when somebody else creates them at the same time, which is as good.
-    await admin.createTopics({ topics, waitForLeaders: true })
+    await admin.createTopics({ topics, waitForLeaders: false })
   } catch (error) {
     const refusal = protocolErrorOf(error)
     if (!refusal) throw error
     throw new MissingTopicsError(missing, `they cannot be created: ${refusal.message}`, { cause: error })
+  }
+  await untilKnown({ admin, clock }, missing)
+}
+
+/**
+ * The controller creates a topic, and the brokers hear of it and of its leaders a moment later. KafkaJS's own wait for
+ * leaders takes a broker that has not heard yet for a refusal.
+ */
+async function untilKnown({ admin, clock }: { admin: Admin; clock: Clock }, topics: string[]): Promise<void> {
+  for (;;) {
+    try {
+      await admin.fetchTopicMetadata({ topics })
+      return
+    } catch (error) {
+      if (!NOT_KNOWN_YET.has(protocolErrorOf(error)?.type ?? '')) throw error
+      await new Promise<void>((resolve) => {
+        clock.after(ASK_EVERY_MS, resolve)
+      })
+    }
   }
 }
 

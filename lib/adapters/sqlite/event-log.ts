@@ -14,7 +14,7 @@ export interface LogRow extends EncodedEvent {
 /** Why, and for whom, an event was set aside. */
 export interface DeadLetterHeaders {
   dlq_cause: string
-  /** The group, or `broadcast`. */
+  /** The group. */
   dlq_consumer: string
   dlq_offset: string
 }

@@ -42,6 +42,7 @@ const PRUNE_BATCH = 2_000
 /** How long after a failed write the bus calls itself away, before it may be tried again. */
 const AWAY_MS = 1_000
 const LONGEST_CAUSE = 1_000
+const BROADCAST = 'broadcast'
 
 /**
  * A bus in one process over a durable log on disk. One for each database: its own publishes wake its subscriptions.
@@ -106,7 +107,10 @@ export function createLogBus({ db, groupCommit, codec, clock, logger, source }: 
     return { seq, topic, decode }
   }
 
+  /** Everybody hears a broadcast, and a dead letter from each would be one too many: a group sends it. */
   async function setAside(consumer: string, seqs: readonly number[], cause: unknown): Promise<void> {
+    if (consumer === BROADCAST)
+      return logger?.warn({ err: cause, offsets: seqs }, 'events that cannot be handled were skipped')
     logger?.warn({ err: cause, consumer, offsets: seqs }, 'events that cannot be handled went to the dead letters')
     const headers = { dlq_cause: reasonOf(cause).slice(0, LONGEST_CAUSE), dlq_consumer: consumer }
     await write(() => {
@@ -215,7 +219,7 @@ export function createLogBus({ db, groupCommit, codec, clock, logger, source }: 
 
   async function broadcast({ topics, handler, rewind = 0 }: Parameters<Bus['broadcast']>[0]): Promise<Subscription> {
     refuseClosed()
-    const consumer = consumerFor('broadcast', handler)
+    const consumer = consumerFor(BROADCAST, handler)
     const start = log.rewind(topics, head, rewind)
     const end = head
     let caughtUp = () => {}
@@ -223,7 +227,7 @@ export function createLogBus({ db, groupCommit, codec, clock, logger, source }: 
       caughtUp = resolve
     })
     const reader = openReader({
-      consumer: 'broadcast',
+      consumer: BROADCAST,
       topics,
       position: start,
       isWanted: () => true,
