@@ -2,6 +2,8 @@ import { avroCodec } from '../lib/adapters/avro/event-codec.ts'
 import { registeredAvroCodec } from '../lib/adapters/avro/registered-codec.ts'
 import { createSchemaRegistry } from '../lib/adapters/avro/schema-registry.ts'
 import { createKafkaBus } from '../lib/adapters/kafka/bus.ts'
+import type { KafkaConnection } from '../lib/adapters/kafka/client.ts'
+import { listDeadLetters, redriveDeadLetters } from '../lib/adapters/kafka/dead-letters.ts'
 import { createMongoApprovalStore } from '../lib/adapters/mongo/approval-store.ts'
 import { connectMongo } from '../lib/adapters/mongo/connection.ts'
 import { createMongoKeyStore } from '../lib/adapters/mongo/key-store.ts'
@@ -18,20 +20,18 @@ import { connect } from '../lib/runtime/service.ts'
 /** The bus of a fleet: Kafka, with single-object Avro, or a schema registry where one is set. */
 export function openBus(
   service: string,
-  { brokers, ssl, sasl, schemaRegistryUrl }: KafkaSettings,
+  kafka: KafkaSettings,
   { topics, retention }: Pick<Config, 'topics' | 'retention'>,
   waitForMs: number,
   log: Logger,
 ): Promise<Bus> {
+  const { schemaRegistryUrl } = kafka
   const { prefix: topicPrefix, create, partitions, replicationFactor } = topics
   return connect(
     async () => {
       const registry = schemaRegistryUrl === undefined ? undefined : createSchemaRegistry(schemaRegistryUrl)
       return createKafkaBus({
-        brokers,
-        ssl,
-        ...(sasl ? { sasl } : {}),
-        clientId: `countersign-${service}`,
+        ...connectionOf(service, kafka),
         topicPrefix,
         codec: registry ? await registeredAvroCodec({ registry, topicPrefix }) : avroCodec(),
         clock: systemClock,
@@ -44,6 +44,22 @@ export function openBus(
     log,
   )
 }
+
+/** The dead letters of a fleet, for a person who looks after them. */
+export function openDeadLetters(kafka: KafkaSettings, { topics }: Pick<Config, 'topics'>) {
+  const options = { ...connectionOf('cli', kafka), clock: systemClock, topicPrefix: topics.prefix }
+  return {
+    list: (query: Parameters<typeof listDeadLetters>[1]) => listDeadLetters(options, query),
+    redrive: (query: Parameters<typeof redriveDeadLetters>[1]) => redriveDeadLetters(options, query),
+  }
+}
+
+const connectionOf = (service: string, { brokers, ssl, sasl }: KafkaSettings): KafkaConnection => ({
+  brokers,
+  ssl,
+  ...(sasl ? { sasl } : {}),
+  clientId: `countersign-${service}`,
+})
 
 /** The record and the keys of a fleet: MongoDB. Both are closed by the lifecycle. */
 export async function openStores(

@@ -16,14 +16,34 @@ export interface Owner {
 
 const fileIn = (dataDir: string): string => join(dataDir, 'owner.json')
 
-/** Undefined where no server ever ran, or the file is not ours. */
-export function readOwner(dataDir: string): Owner | undefined {
-  try {
-    const owner: unknown = JSON.parse(readFileSync(fileIn(dataDir), 'utf8'))
-    return isOwner(owner) ? owner : undefined
-  } catch {
-    return undefined
+/** The file is there and says nothing that can be used. */
+export class OwnerFileError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'OwnerFileError'
   }
+}
+
+/** Undefined where there is no file. Throws OwnerFileError when it cannot be read, or is damaged. */
+export function readOwner(dataDir: string): Owner | undefined {
+  const file = fileIn(dataDir)
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : 'error'
+    if (code === 'ENOENT') return undefined
+    throw new OwnerFileError(`${file} cannot be read (${code}).`, { cause: error })
+  }
+  try {
+    const owner: unknown = JSON.parse(text)
+    if (isOwner(owner)) return owner
+  } catch {
+    // Not JSON is as wrong as other JSON.
+  }
+  throw new OwnerFileError(
+    `${file} is damaged. Put it back from a backup; or delete it, and make a key of your own: countersign keys create`,
+  )
 }
 
 export function writeOwner(dataDir: string, { url, token, agentKey }: Owner): void {
@@ -34,15 +54,15 @@ export function writeOwner(dataDir: string, { url, token, agentKey }: Owner): vo
 
 /**
  * The credentials of the owner: those of the file, or new ones where nobody is an admin yet. Where there is an admin
- * and no file, nothing is made: whoever took the file away meant it.
+ * and no file, nothing is made: whoever took the file away meant it. In a key store that `isNew` those of the file are
+ * unknown (it is of another store): new ones take their place.
  */
 export async function ensureOwner(
-  dataDir: string,
-  keys: KeyStore,
+  known: Owner | undefined,
+  { keys, isNew }: { keys: KeyStore; isNew: boolean },
   clock: Clock,
 ): Promise<{ owner: Omit<Owner, 'url'> | undefined; created: boolean }> {
-  const known = readOwner(dataDir)
-  if (known) return { owner: known, created: false }
+  if (known && !isNew) return { owner: known, created: false }
   if ((await keys.list()).some(({ role }) => role === 'admin')) return { owner: undefined, created: false }
   const create = async (name: string, role: Role) => {
     const secret = newSecret(role)

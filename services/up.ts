@@ -1,27 +1,33 @@
+import { existsSync } from 'node:fs'
 import { uuidv7obj } from 'uuidv7'
 import { avroCodec } from '../lib/adapters/avro/event-codec.ts'
 import { createApprovalStore } from '../lib/adapters/sqlite/approval-store.ts'
-import { openDataDirectory } from '../lib/adapters/sqlite/data-directory.ts'
+import { type DataDirectory, openDataDirectory } from '../lib/adapters/sqlite/data-directory.ts'
 import { openDatabase } from '../lib/adapters/sqlite/database.ts'
 import { createGroupCommit } from '../lib/adapters/sqlite/group-commit.ts'
 import { createKeyStore } from '../lib/adapters/sqlite/key-store.ts'
 import { createLogBus } from '../lib/adapters/sqlite/log-bus.ts'
 import { KEYS_SCHEMA, MAIN_SCHEMA } from '../lib/adapters/sqlite/schema.ts'
 import { approvalIdFrom } from '../lib/core/ids.ts'
+import type { ApprovalStore } from '../lib/ports/approval-store.ts'
+import type { Bus } from '../lib/ports/bus.ts'
 import type { Clock } from '../lib/ports/clock.ts'
+import type { KeyStore } from '../lib/ports/key-store.ts'
 import { systemClock } from '../lib/runtime/clock.ts'
-import { ConfigError, loadConfig } from '../lib/runtime/config.ts'
+import type { Config } from '../lib/runtime/config.ts'
 import { Directory } from '../lib/runtime/directory.ts'
-import { Lifecycle } from '../lib/runtime/lifecycle.ts'
-import { createLogger, type Logger } from '../lib/runtime/logger.ts'
+import { type KafkaSettings, readEngines, readGateName, readServiceKey } from '../lib/runtime/fleet-settings.ts'
+import type { Lifecycle } from '../lib/runtime/lifecycle.ts'
+import type { Logger } from '../lib/runtime/logger.ts'
 import { createMetrics } from '../lib/runtime/metrics.ts'
-import { loadPolicy } from '../lib/runtime/policy-file.ts'
+import { PolicyWatch } from '../lib/runtime/policy-watch.ts'
 import { serve } from '../lib/runtime/serve.ts'
-import { collectProblems } from '../lib/runtime/service.ts'
+import { readPolicy, startService } from '../lib/runtime/service.ts'
 import { createDecider } from './decider/app.ts'
+import { openBus, openStores } from './engines.ts'
 import { createGate } from './gate/app.ts'
 import { createNotifier } from './notifier/app.ts'
-import { ensureOwner, writeOwner } from './owner.ts'
+import { ensureOwner, readOwner, writeOwner } from './owner.ts'
 import { pageDirectory } from './page-directory.ts'
 
 export interface UpOptions {
@@ -35,11 +41,17 @@ export interface UpOptions {
   policyFile?: string
   /** Default `countersign.yaml` where it exists. A file that is named must exist. */
   configFile?: string
+  /** How long to wait for Kafka and MongoDB where they cannot be reached at the start, in milliseconds; default 0. */
+  waitForMs?: number
+  /** True keeps everything in `dataDir`, also where the environment names Kafka and MongoDB. */
+  embedded?: boolean
   log?: Logger
 }
 
 export interface Up {
   url: string
+  /** True over Kafka and MongoDB, false over `dataDir` alone. */
+  onEngines: boolean
   /** True when this start made the first keys. */
   created: boolean
   /** The credentials of the data directory's owner; undefined when they were taken away. */
@@ -47,122 +59,164 @@ export interface Up {
   token: string | undefined
   /** Signs the owner in to the page, once, within ten minutes. */
   loginUrl: string | undefined
+  /** Reads the policy file now; one that is refused or gone changes nothing, and the log says why. */
+  reloadPolicy(): void
   /** Answers everybody who waits, stops, and resolves when everything is on disk and closed. */
   close(): Promise<void>
 }
 
 /**
- * Gate, decider and notifier in one process on one port, over a durable log and store in `dataDir`.
- * Rejects with ConfigError when the configuration or the policy is wrong, StorageError when the directory cannot be
- * used, and the system's error when the port cannot be had.
+ * Gate, decider and notifier in one process on one port: over Kafka and MongoDB where KAFKA_BROKERS and MONGODB_URL name
+ * them, else over a durable log and store in `dataDir`.
+ * Rejects with ConfigError when the configuration or the policy is wrong, OwnerFileError when `owner.json` is damaged,
+ * StorageError when the directory cannot be used, CountersignError when an engine cannot be reached, and the system's
+ * error when the port cannot be had.
  */
 export async function startUp(options: UpOptions = {}): Promise<Up> {
-  const { port = 4100, host = '127.0.0.1', dataDir = '.countersign' } = options
-  const problems: string[] = []
-  const config = collectProblems(problems, () =>
-    loadConfig({ file: options.configFile ?? 'countersign.yaml', required: options.configFile !== undefined }),
-  )
-  const policy = collectProblems(problems, () =>
-    loadPolicy({ file: options.policyFile ?? 'policy.yaml', required: options.policyFile !== undefined }),
-  )
-  if (!config || !policy) throw new ConfigError(problems)
+  const { port = 4100, host = '127.0.0.1', dataDir = '.countersign', waitForMs = 0 } = options
+  return startService(
+    options,
+    (env, problems) => {
+      const engines = options.embedded ? undefined : readEngines(env, problems)
+      return {
+        engines,
+        // As any decider of the fleet it serves gates and notifiers in other processes, where they share a key.
+        serviceKey: engines && env.COUNTERSIGN_SERVICE_KEY ? readServiceKey(env, problems) : undefined,
+        gateName: engines ? readGateName(env, port) : 'up',
+        loaded: readPolicy(options),
+      }
+    },
+    async ({ engines, serviceKey, gateName, loaded }, { config, log, lifecycle }) => {
+      const clock = systemClock
+      const directory = openDataDirectory(dataDir)
+      lifecycle.onClose('data directory', () => directory.close())
+      const knownOwner = readOwner(directory.path)
+      const parts = { config, log, lifecycle }
+      const { store, bus, keys, keysAreNew, prune } = engines
+        ? await openEngines(engines, waitForMs, parts)
+        : openEmbedded(directory, parts)
+      const identity = new Directory(config, keys, clock, serviceKey)
+      const metrics = createMetrics()
+      const policy = new PolicyWatch({ loaded, log, metrics, clock })
+      lifecycle.onClose('policy', () => policy.close())
 
-  const clock = systemClock
-  const log = options.log ?? createLogger(config.logLevel)
-  const lifecycle = new Lifecycle(log)
-  try {
-    const directory = openDataDirectory(dataDir)
-    lifecycle.onClose('data directory', () => directory.close())
-    const db = openDatabase(directory.database, MAIN_SCHEMA)
-    lifecycle.onClose('database', () => db.close())
-    const keysDb = openDatabase(directory.keys, KEYS_SCHEMA)
-    lifecycle.onClose('keys', () => keysDb.close())
-
-    const groupCommit = createGroupCommit(db)
-    const bus = createLogBus({ db, groupCommit, codec: avroCodec(), clock, logger: log, source: 'countersign/up' })
-    lifecycle.onClose('bus', () => bus.close())
-    const store = createApprovalStore({ db, groupCommit })
-    lifecycle.onClose('store', () => store.close())
-    const keys = createKeyStore({ db: keysDb, clock })
-    const identity = new Directory(config, keys, clock)
-    const metrics = createMetrics()
-
-    const deciderService = createDecider({
-      store,
-      bus,
-      clock,
-      log,
-      metrics,
-      directory: identity,
-      decideTopic: config.topics.decide,
-      retentionMs: config.retention.approvalsMs,
-    })
-    const { decider } = deciderService
-    const gate = createGate({
-      bus,
-      decider,
-      clock,
-      log,
-      metrics,
-      policy: () => policy,
-      newApprovalId: () => approvalIdFrom(uuidv7obj().bytes),
-      name: 'up',
-      config: config.gate,
-    })
-    const notifier = createNotifier({ bus, decider, identity, clock, log, metrics, pageDirectory: pageDirectory() })
-
-    // Closing goes backwards: first everybody who waits is answered, then the port closes, then what they stood on.
-    lifecycle.onClose('decider', () => deciderService.close())
-    await deciderService.start()
-    lifecycle.onClose('notifier', () => notifier.close())
-    await notifier.start()
-    lifecycle.onClose('gate', () => gate.close())
-    await gate.start()
-    const url = await serve(
-      {
-        host,
-        port,
-        identity,
+      const deciderService = createDecider({
+        store,
+        bus,
+        clock,
         log,
         metrics,
-        routes: [gate.routes, deciderService.routes, notifier.routes],
-        checks: [
-          { name: 'decider', isReady: () => deciderService.isReady() },
-          { name: 'gate', isReady: () => gate.isReady() },
-          { name: 'notifier', isReady: () => notifier.isReady() },
-        ],
-        async drain() {
-          deciderService.drain()
-          notifier.drain()
-          await gate.drain()
-        },
-      },
-      lifecycle,
-    )
-    lifecycle.onClose(
-      'event retention',
-      everyHour(clock, async () => {
-        await bus.prune(clock.now() - config.retention.eventsMs).catch((error: unknown) => {
-          log.warn({ err: error }, 'old events were not deleted')
-        })
-      }),
-    )
+        directory: identity,
+        decideTopic: config.topics.decide,
+        retentionMs: config.retention.approvalsMs,
+      })
+      const { decider } = deciderService
+      const gate = createGate({
+        bus,
+        decider,
+        clock,
+        log,
+        metrics,
+        policy: () => policy.current,
+        newApprovalId: () => approvalIdFrom(uuidv7obj().bytes),
+        name: gateName,
+        config: config.gate,
+      })
+      const notifier = createNotifier({ bus, decider, identity, clock, log, metrics, pageDirectory: pageDirectory() })
 
-    const { owner, created } = await ensureOwner(directory.path, keys, clock)
-    if (owner) writeOwner(directory.path, { ...owner, url })
-    const admin = owner && (await identity.ofSecret(owner.token))
-    return {
-      url,
-      created,
-      agentKey: owner?.agentKey,
-      token: owner?.token,
-      loginUrl: admin && `${url}/login#code=${await identity.issueLoginCode(admin.id)}`,
-      close: () => lifecycle.close(),
-    }
-  } catch (error) {
-    await lifecycle.close()
-    throw error
+      // Closing goes backwards: first everybody who waits is answered, then the port closes, then what they stood on.
+      lifecycle.onClose('decider', () => deciderService.close())
+      await deciderService.start()
+      lifecycle.onClose('notifier', () => notifier.close())
+      await notifier.start()
+      lifecycle.onClose('gate', () => gate.close())
+      await gate.start()
+      const url = await serve(
+        {
+          host,
+          port,
+          identity,
+          log,
+          metrics,
+          routes: [gate.routes, deciderService.routes, notifier.routes],
+          checks: [
+            { name: 'decider', isReady: () => deciderService.isReady() },
+            { name: 'gate', isReady: () => gate.isReady() },
+            { name: 'notifier', isReady: () => notifier.isReady() },
+          ],
+          async drain() {
+            deciderService.drain()
+            notifier.drain()
+            await gate.drain()
+          },
+        },
+        lifecycle,
+      )
+      if (prune) lifecycle.onClose('event retention', everyHour(clock, prune))
+
+      const { owner, created } = await ensureOwner(knownOwner, { keys, isNew: keysAreNew }, clock)
+      if (owner) writeOwner(directory.path, { ...owner, url })
+      const admin = owner && (await identity.ofSecret(owner.token))
+      return {
+        url,
+        onEngines: engines !== undefined,
+        created,
+        agentKey: owner?.agentKey,
+        token: owner?.token,
+        loginUrl: admin && `${url}/login#code=${await identity.issueLoginCode(admin.id)}`,
+        reloadPolicy: () => policy.reload(),
+      }
+    },
+  )
+}
+
+interface Parts {
+  config: Config
+  log: Logger
+  lifecycle: Lifecycle
+}
+
+/** What the services stand on. */
+interface Foundation {
+  bus: Bus
+  store: ApprovalStore
+  keys: KeyStore
+  /** Nobody had a key in this key store before. */
+  keysAreNew: boolean
+  /** Deletes old events, where nobody else does. */
+  prune?: () => Promise<void>
+}
+
+async function openEngines(
+  { kafka, mongoUrl }: { kafka: KafkaSettings; mongoUrl: string },
+  waitForMs: number,
+  { config, log, lifecycle }: Parts,
+): Promise<Foundation> {
+  const { store, keys } = await openStores(mongoUrl, waitForMs, log, lifecycle)
+  const bus = await openBus('up', kafka, config, waitForMs, log)
+  lifecycle.onClose('bus', () => bus.close())
+  return { bus, store, keys, keysAreNew: (await keys.list()).length === 0 }
+}
+
+function openEmbedded(directory: DataDirectory, { config, log, lifecycle }: Parts): Foundation {
+  const clock = systemClock
+  const keysAreNew = !existsSync(directory.keys)
+  const db = openDatabase(directory.database, MAIN_SCHEMA)
+  lifecycle.onClose('database', () => db.close())
+  const keysDb = openDatabase(directory.keys, KEYS_SCHEMA)
+  lifecycle.onClose('keys', () => keysDb.close())
+  const groupCommit = createGroupCommit(db)
+  const bus = createLogBus({ db, groupCommit, codec: avroCodec(), clock, logger: log, source: 'countersign/up' })
+  lifecycle.onClose('bus', () => bus.close())
+  const store = createApprovalStore({ db, groupCommit })
+  lifecycle.onClose('store', () => store.close())
+  const keys = createKeyStore({ db: keysDb, clock })
+  const prune = async () => {
+    await bus.prune(clock.now() - config.retention.eventsMs).catch((error: unknown) => {
+      log.warn({ err: error }, 'old events were not deleted')
+    })
   }
+  return { bus, store, keys, keysAreNew, prune }
 }
 
 /** Does the work every hour, the first time a minute from now; returns what ends it. */

@@ -11,4 +11,6 @@ export interface Deps {
   now(): number
   /** Aborts at SIGINT or SIGTERM. From the first call on they no longer end the process by themselves. */
   interrupted(): AbortSignal
+  /** Calls back at SIGHUP, which no longer ends the process by itself, unless its terminal is gone. */
+  onHangup(callback: () => void): void
 }

@@ -9,7 +9,7 @@ export interface Local {
   /** Starts the three services in this process. Rejects with CliError: 2 configuration, 3 cannot be opened. */
   up(options: UpOptions): Promise<RunningServer>
   /** Starts one service of a fleet in this process, over the engines that the environment names. Rejects as `up` does. */
-  service(name: ServiceName, options: ServiceOptions): Promise<{ url: string; close(): Promise<void> }>
+  service(name: ServiceName, options: ServiceOptions): Promise<RunningService>
   /** Whom `up` made the owner of this directory; undefined where it never ran. */
   owner(dataDir: string): Promise<Owner | undefined>
   /** A fresh link that signs the owner in to the page, once. */
@@ -20,6 +20,32 @@ export interface Local {
   revokeKey(dataDir: string, id: string): Promise<boolean>
   /** Reads beside a server that may run. Rejects with CliError 2 where there is no data. */
   openData(dataDir: string): Promise<LocalData>
+  /** What could not be handled and was not sent back, oldest first: of a fleet where the environment names its Kafka. */
+  deadLetters(dataDir: string, query: DeadLetterQuery & { limit: number }): Promise<DeadLetterInfo[]>
+  /** Puts those of a fleet on their topics again; resolves with how many. Rejects with CliError 2 without a fleet. */
+  redrive(query: DeadLetterQuery & { only?: { partition: number; offset: number } }): Promise<number>
+}
+
+export interface DeadLetterQuery {
+  topics: readonly Topic[]
+  /** Names the prefix of a fleet's topics. */
+  configFile?: string
+}
+
+export interface DeadLetterInfo {
+  topic: Topic
+  partition: number
+  offset: number
+  /** Milliseconds since the epoch. */
+  at: number
+  /** Approval id; empty where it had none. */
+  key: string
+  eventId: string
+  cause: string
+  /** The group that could not handle it. */
+  consumer: string
+  /** How often it could not be handled. */
+  attempts: number
 }
 
 export type ServiceName = 'gate' | 'notifier' | 'decider'
@@ -32,10 +58,21 @@ export interface ServiceOptions {
   configFile?: string
 }
 
+export interface RunningService {
+  url: string
+  /** Reads the policy file again; of the gate alone. */
+  reloadPolicy?(): void
+  close(): Promise<void>
+}
+
 export interface UpOptions {
   port: number
   host: string
   dataDir: string
+  /** For Kafka and MongoDB, where the environment names them. */
+  waitForMs?: number
+  /** Over the data directory, whatever the environment names. */
+  embedded?: boolean
   policyFile?: string
   configFile?: string
   /** Only failures go to the log. */
@@ -44,11 +81,15 @@ export interface UpOptions {
 
 export interface RunningServer {
   url: string
-  /** True when this start made the directory and its keys. */
+  /** True over Kafka and MongoDB. */
+  onEngines: boolean
+  /** True when this start made the first keys. */
   created: boolean
   agentKey: string | undefined
   /** Signs the owner in to the page, once. */
   loginUrl: string | undefined
+  /** Reads the policy file again. */
+  reloadPolicy(): void
   /** Stops it; resolves when everything is closed. */
   close(): Promise<void>
 }
@@ -82,6 +123,7 @@ export interface LogLine {
   eventId: string
   /** Milliseconds since the epoch. */
   at: number
+  headers: Record<string, string>
   source: string | null
   data: unknown
   error: string | null

@@ -1,33 +1,15 @@
 #!/usr/bin/env node
-import { existsSync, readFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pc from 'picocolors'
+import type { Topic } from '../../lib/core/events.ts'
 import type { Deps } from './deps.ts'
 import { CliError, usageError } from './failure.ts'
-import type { Local, LocalData, LogLine, Owner } from './local.ts'
+import type { DeadLetterInfo, DeadLetterQuery, Local, LocalData, LogLine } from './local.ts'
 import { run } from './program.ts'
 import { createTerminal } from './terminal.ts'
 
 // Everything heavy (services, storage, codecs) is loaded by the command that needs it: the others start at once.
-
-function readOwner(dataDir: string): Owner | undefined {
-  const file = join(dataDir, 'owner.json')
-  let text: string
-  try {
-    text = readFileSync(file, 'utf8')
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
-    throw usageError(`${file} cannot be read (${error instanceof Error && 'code' in error ? error.code : 'error'}).`)
-  }
-  try {
-    const { url, token, agentKey } = JSON.parse(text) as Partial<Owner>
-    if (typeof url === 'string' && typeof token === 'string' && typeof agentKey === 'string')
-      return { url, token, agentKey }
-  } catch {
-    // Not JSON is as wrong as other JSON.
-  }
-  throw usageError(`${file} is damaged. Start again: countersign up --data ${dataDir}`)
-}
 
 /** The keys of a fleet where the environment names its MongoDB, else those of a data directory. */
 async function openKeys(dataDir: string) {
@@ -85,12 +67,13 @@ async function openData(dataDir: string): Promise<LocalData> {
     head: () => headOfLog(db),
     log: (query) =>
       readLog({ db, codec }, query).map(
-        ({ seq, topic, key, eventId, at, event, error }): LogLine => ({
+        ({ seq, topic, key, eventId, at, headers, event, error }): LogLine => ({
           seq,
           topic,
           key,
           eventId,
           at,
+          headers,
           source: event?.source ?? null,
           data: event?.data ?? null,
           error,
@@ -100,8 +83,39 @@ async function openData(dataDir: string): Promise<LocalData> {
   }
 }
 
-const EXITS: Record<string, 2 | 3> = {
+/** What the data directory's log set aside. There a letter lies where the log has it, and is never sent back. */
+async function lettersOf(dataDir: string, { topics, limit }: { topics: readonly Topic[]; limit: number }) {
+  const data = await openData(dataDir)
+  try {
+    const found = data.log({ after: 0, limit, topics: topics.map((topic) => `${topic}.dlq`) })
+    return found.flatMap(({ seq, at, key, eventId, headers, ...line }): DeadLetterInfo[] => {
+      const { dlq_cause: cause = '', dlq_consumer: consumer = '' } = headers
+      const letter = { partition: 0, offset: seq, at, key, eventId, cause, consumer, attempts: 1 }
+      return topics.filter((topic) => line.topic === `${topic}.dlq`).map((topic) => ({ topic, ...letter }))
+    })
+  } finally {
+    await data.close()
+  }
+}
+
+/** The dead letters of the fleet whose Kafka the environment names; undefined where it names none. */
+async function fleetLetters({ configFile }: Pick<DeadLetterQuery, 'configFile'>) {
+  if (!process.env.KAFKA_BROKERS) return undefined
+  const { ConfigError } = await import('../../lib/runtime/config.ts')
+  const { readKafka } = await import('../../lib/runtime/fleet-settings.ts')
+  const { collectProblems, readConfig } = await import('../../lib/runtime/service.ts')
+  const { openDeadLetters } = await import('../../services/engines.ts')
+  const problems: string[] = []
+  const kafka = readKafka(process.env, problems)
+  const config = collectProblems(problems, () => readConfig(configFile === undefined ? {} : { configFile }))
+  if (!config || problems.length > 0) throw new ConfigError(problems)
+  return openDeadLetters(kafka, config)
+}
+
+const EXITS: Record<string, 1 | 2 | 3> = {
   ConfigError: 2,
+  OwnerFileError: 2,
+  RedriveInProgressError: 1,
   MongoSetupError: 2,
   MissingTopicsError: 2,
   RegistryError: 2,
@@ -147,9 +161,10 @@ const local: Local = {
           return (await import('../../services/decider/main.ts')).startDecider(options)
       }
     }),
-  owner: async (dataDir) => readOwner(dataDir),
+  owner: (dataDir) => explained(async () => (await import('../../services/owner.ts')).readOwner(dataDir)),
   loginLink: (dataDir) =>
     withKeys(dataDir, async (store) => {
+      const { readOwner } = await import('../../services/owner.ts')
       const { Directory } = await import('../../lib/runtime/directory.ts')
       const { hashSecret } = await import('../../lib/runtime/keys.ts')
       const { systemClock } = await import('../../lib/runtime/clock.ts')
@@ -172,6 +187,17 @@ const local: Local = {
     withKeys(existing(dataDir), async (store) => (await store.list()).map(({ hash: _, ...key }) => key)),
   revokeKey: async (dataDir, id) => withKeys(existing(dataDir), (store) => store.revoke(id)),
   openData: (dataDir) => explained(() => openData(dataDir)),
+  deadLetters: (dataDir, query) =>
+    explained(async () => (await fleetLetters(query))?.list(query) ?? lettersOf(dataDir, query)),
+  redrive: (query) =>
+    explained(async () => {
+      const letters = await fleetLetters(query)
+      if (!letters)
+        throw usageError(
+          'KAFKA_BROKERS is not set. Only dead letters of a fleet can be sent back; those of a data directory can be listed.',
+        )
+      return letters.redrive(query)
+    }),
 }
 
 /** The version in package.json, found from the source tree and from dist/ alike. */
@@ -195,6 +221,26 @@ function interrupted(): AbortSignal {
   return controller.signal
 }
 
+/** SIGHUP asks to read the policy again, unless it says that the terminal of this process was closed: that ends it. */
+function onHangup(callback: () => void): void {
+  const hasTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY
+  process.on('SIGHUP', () => {
+    if (!hasTerminal || isTerminalThere()) return callback()
+    // Nothing can be written any more; without a listener the signal does what it does by itself.
+    process.removeAllListeners('SIGHUP')
+    process.kill(process.pid, 'SIGHUP')
+  })
+}
+
+function isTerminalThere(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'))
+    return true
+  } catch {
+    return false
+  }
+}
+
 // Who reads us may have seen enough (`| head`): then there is nobody to write to, and nothing went wrong.
 for (const stream of [process.stdout, process.stderr])
   stream.on('error', (error: NodeJS.ErrnoException) => {
@@ -211,6 +257,7 @@ const deps: Deps = {
   version: version(),
   now: Date.now,
   interrupted,
+  onHangup,
 }
 process.exitCode = await run(process.argv.slice(2), deps)
 // Timers of a client whose server is away may go on for a minute; everything of ours is closed by now.

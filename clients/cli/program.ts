@@ -2,9 +2,11 @@ import { Command, CommanderError } from 'commander'
 import { approvalsCommand } from './commands/approvals.ts'
 import { auditCommand } from './commands/audit.ts'
 import { demoCommand } from './commands/demo.ts'
+import { dlqCommand } from './commands/dlq.ts'
 import { keysCommand } from './commands/keys.ts'
 import { logCommand } from './commands/log.ts'
 import { loginCommand } from './commands/login.ts'
+import { policyCommand } from './commands/policy.ts'
 import { serviceCommands } from './commands/service.ts'
 import { upCommand } from './commands/up.ts'
 import type { Deps } from './deps.ts'
@@ -28,8 +30,8 @@ Examples:
 
 Exit codes: 0 done, 1 refused or found bad, 2 usage or configuration, 3 unreachable.`,
     )
-  for (const make of [upCommand, demoCommand, approvalsCommand, keysCommand, loginCommand, auditCommand, logCommand])
-    program.addCommand(make(deps))
+  const commands = [upCommand, demoCommand, approvalsCommand, keysCommand, loginCommand, auditCommand, logCommand]
+  for (const make of [...commands, policyCommand, dlqCommand]) program.addCommand(make(deps))
   for (const command of serviceCommands(deps)) program.addCommand(command)
   for (const command of allCommands(program))
     command.exitOverride().configureOutput({

@@ -1,3 +1,5 @@
+import { hostname } from 'node:os'
+
 /** How a process of a fleet reaches the engines and the other services, from the environment. */
 export interface KafkaSettings {
   brokers: string[]
@@ -45,6 +47,24 @@ export function readMongoUrl(env: Env, problems: string[]): string {
   if (!/^mongodb(\+srv)?:\/\//.test(url)) problems.push('MONGODB_URL must be a mongodb:// or mongodb+srv:// URL')
   return url
 }
+
+/** What `up` stands on: Kafka and MongoDB where the environment names both, its own files where it names neither. */
+export function readEngines(env: Env, problems: string[]): { kafka: KafkaSettings; mongoUrl: string } | undefined {
+  const names = ['KAFKA_BROKERS', 'MONGODB_URL'] as const
+  const missing = names.filter((name) => !env[name])
+  if (missing.length === names.length) return undefined
+  for (const name of missing)
+    problems.push(`${name} is missing: up runs over Kafka and MongoDB together (set both), or over neither (set none)`)
+  if (missing.length > 0) return undefined
+  return { kafka: readKafka(env, problems), mongoUrl: readMongoUrl(env, problems) }
+}
+
+/**
+ * The name of a gate: unlike that of any other gate, and the same after a restart. No two share a port of a host; where
+ * any free one is taken, nothing is left from a former life to be known by.
+ */
+export const readGateName = (env: Env, port: number): string =>
+  env.COUNTERSIGN_GATE_NAME || `${hostname()}:${port === 0 ? `pid-${process.pid}` : port}`
 
 export function readServiceKey(env: Env, problems: string[]): string {
   const serviceKey = env.COUNTERSIGN_SERVICE_KEY ?? ''

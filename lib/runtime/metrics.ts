@@ -20,6 +20,12 @@ export function createMetrics() {
       labelNames: ['step'],
       registers,
     }),
+    commands: new Counter({
+      name: 'countersign_commands_total',
+      help: 'Commands from approval.decide, by what became of them: accepted, not_allowed, malformed, or an error code.',
+      labelNames: ['result'],
+      registers,
+    }),
     decisionSeconds: new Histogram({
       name: 'countersign_decision_seconds',
       help: 'From the request to its decision.',
@@ -30,6 +36,29 @@ export function createMetrics() {
       name: 'countersign_resume_seconds',
       help: 'From the decision to the release of the held call.',
       buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5],
+      registers,
+    }),
+    policyReloads: new Counter({
+      name: 'countersign_policy_reloads_total',
+      help: 'Looks at a policy file that had changed, by outcome: loaded, refused, missing, unchanged.',
+      labelNames: ['outcome'],
+      registers,
+    }),
+    policyInfo: new Gauge({
+      name: 'countersign_policy_info',
+      help: 'The policy in force: 1 at its revision.',
+      labelNames: ['revision', 'source'],
+      registers,
+    }),
+    policyShadow: new Counter({
+      name: 'countersign_policy_shadow_total',
+      help: 'What rules in shadow would have said, by rule and action.',
+      labelNames: ['rule', 'action'],
+      registers,
+    }),
+    policyStale: new Gauge({
+      name: 'countersign_policy_stale',
+      help: '1 while the policy file is refused or gone and an older policy is in force.',
       registers,
     }),
     streamClients: new Gauge({ name: 'countersign_stream_clients', help: 'Open WebSocket streams.', registers }),

@@ -46,6 +46,23 @@ export const ApprovalSchema = Type.Object({
     why: Type.Array(Type.String()),
   }),
   risk: RiskWord,
+  findings: Type.Optional(
+    Type.Array(
+      Type.Object({
+        detector: Type.String({ description: 'A built-in detector, or `evaluator/` and the id of an external one.' }),
+        severity: RiskWord,
+        message: Type.String({ description: 'Untrusted text.' }),
+        path: Type.Optional(Type.String()),
+      }),
+    ),
+  ),
+  suggestion: Type.Optional(
+    Type.Object({
+      by: Type.String({ description: 'Id of the evaluator.' }),
+      edits: Type.Object({}, { additionalProperties: true, description: 'JSON merge patch (RFC 7396). Untrusted.' }),
+      reason: Type.Optional(Type.String({ description: 'Untrusted text.' })),
+    }),
+  ),
   approvers: Type.Array(Type.String()),
   requirements: Type.Array(
     Type.Object({ rule: Type.String(), anyOf: Type.Array(Type.String()), approve: Type.Integer() }),
@@ -100,5 +117,8 @@ export const answers = <T extends Record<number, unknown>>(promised: T) => ({
   },
 })
 
+/** Characters of a reason at most. */
+export const LONGEST_REASON = 2000
+
 /** A person's own words: bounded, kept as text. */
-export const Reason = Type.String({ maxLength: 2000 })
+export const Reason = Type.String({ maxLength: LONGEST_REASON })

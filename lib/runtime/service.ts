@@ -2,6 +2,7 @@ import { CountersignError } from '../core/errors.ts'
 import { type Config, ConfigError, loadConfig } from './config.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { createLogger, type Logger } from './logger.ts'
+import { type LoadedPolicy, loadPolicy } from './policy-file.ts'
 
 export interface ServiceOptions {
   port: number
@@ -21,27 +22,33 @@ export interface RunningService {
 }
 
 /** What every process begins with: its configuration whole and right, its log, and what it closes at the end. */
-export async function startService<S>(
-  options: ServiceOptions,
-  /** Reads what the service needs beside countersign.yaml; adds what is wrong to `problems`. */
+export async function startService<S, R extends { url: string }>(
+  options: Pick<ServiceOptions, 'configFile' | 'log'>,
+  /** Reads what the service needs beside countersign.yaml; adds what is wrong to `problems`, or throws ConfigError. */
   readSettings: (env: NodeJS.ProcessEnv, problems: string[]) => S,
-  start: (settings: S, parts: { config: Config; log: Logger; lifecycle: Lifecycle }) => Promise<string>,
-): Promise<RunningService> {
+  start: (settings: S, parts: { config: Config; log: Logger; lifecycle: Lifecycle }) => Promise<R>,
+): Promise<R & RunningService> {
   const problems: string[] = []
-  const config = collectProblems(problems, () =>
-    loadConfig({ file: options.configFile ?? 'countersign.yaml', required: options.configFile !== undefined }),
-  )
+  const config = collectProblems(problems, () => readConfig(options))
   const settings = collectProblems(problems, () => readSettings(process.env, problems))
   if (!config || settings === undefined || problems.length > 0) throw new ConfigError(problems)
   const log = options.log ?? createLogger(config.logLevel)
   const lifecycle = new Lifecycle(log)
   try {
-    return { url: await start(settings, { config, log, lifecycle }), close: () => lifecycle.close() }
+    return { ...(await start(settings, { config, log, lifecycle })), close: () => lifecycle.close() }
   } catch (error) {
     await lifecycle.close()
     throw error
   }
 }
+
+/** The policy of the file that is named, of `policy.yaml`, or the starter policy. Throws ConfigError. */
+export const readPolicy = ({ policyFile }: Pick<ServiceOptions, 'policyFile'>): LoadedPolicy =>
+  loadPolicy({ file: policyFile ?? 'policy.yaml', required: policyFile !== undefined })
+
+/** The configuration of the file that is named, of `countersign.yaml`, or all defaults. Throws ConfigError. */
+export const readConfig = ({ configFile }: Pick<ServiceOptions, 'configFile'>): Config =>
+  loadConfig({ file: configFile ?? 'countersign.yaml', required: configFile !== undefined })
 
 /** The value, or undefined with its problems added; everything that is wrong is told at once. */
 export function collectProblems<T>(problems: string[], read: () => T): T | undefined {

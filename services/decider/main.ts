@@ -36,7 +36,7 @@ export const startDecider = (options: ServiceOptions): Promise<RunningService> =
       })
       lifecycle.onClose('decider', () => service.close())
       await service.start()
-      return serve(
+      const url = await serve(
         {
           host,
           port,
@@ -49,5 +49,6 @@ export const startDecider = (options: ServiceOptions): Promise<RunningService> =
         },
         lifecycle,
       )
+      return { url }
     },
   )

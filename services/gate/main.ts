@@ -1,35 +1,32 @@
-import { hostname } from 'node:os'
 import { uuidv7obj } from 'uuidv7'
 import { createDeciderClient } from '../../lib/adapters/http/decider-client.ts'
 import { createDeciderHttp } from '../../lib/adapters/http/decider-http.ts'
 import { createIdentityClient } from '../../lib/adapters/http/identity-client.ts'
 import { approvalIdFrom } from '../../lib/core/ids.ts'
 import { systemClock } from '../../lib/runtime/clock.ts'
-import { readDecider, readKafka } from '../../lib/runtime/fleet-settings.ts'
+import { readDecider, readGateName, readKafka } from '../../lib/runtime/fleet-settings.ts'
 import { createMetrics } from '../../lib/runtime/metrics.ts'
-import { loadPolicy } from '../../lib/runtime/policy-file.ts'
+import { PolicyWatch } from '../../lib/runtime/policy-watch.ts'
 import { serve } from '../../lib/runtime/serve.ts'
-import { collectProblems, type RunningService, type ServiceOptions, startService } from '../../lib/runtime/service.ts'
+import { type RunningService, readPolicy, type ServiceOptions, startService } from '../../lib/runtime/service.ts'
 import { openBus } from '../engines.ts'
 import { createGate } from './app.ts'
 
 /** A gate in a process of its own: Kafka, and the decider over HTTP. */
-export const startGate = (options: ServiceOptions): Promise<RunningService> =>
+export const startGate = (options: ServiceOptions): Promise<RunningService & { reloadPolicy(): void }> =>
   startService(
     options,
     (env, problems) => ({
       kafka: readKafka(env, problems),
       decider: readDecider(env, problems),
-      name: env.COUNTERSIGN_GATE_NAME ?? hostname(),
-      policy: collectProblems(problems, () =>
-        loadPolicy({ file: options.policyFile ?? 'policy.yaml', required: options.policyFile !== undefined }),
-      ),
+      name: readGateName(env, options.port),
+      loaded: readPolicy(options),
     }),
     async (settings, { config, log, lifecycle }) => {
       const clock = systemClock
       const metrics = createMetrics()
-      const { policy } = settings
-      if (!policy) throw new Error('the settings were not checked')
+      const policy = new PolicyWatch({ loaded: settings.loaded, log, metrics, clock })
+      lifecycle.onClose('policy', () => policy.close())
       const bus = await openBus('gate', settings.kafka, config, options.waitForMs ?? 0, log)
       lifecycle.onClose('bus', () => bus.close())
       const http = createDeciderHttp(settings.decider)
@@ -40,7 +37,7 @@ export const startGate = (options: ServiceOptions): Promise<RunningService> =>
         clock,
         log,
         metrics,
-        policy: () => policy,
+        policy: () => policy.current,
         newApprovalId: () => approvalIdFrom(uuidv7obj().bytes),
         name: settings.name,
         config: config.gate,
@@ -48,7 +45,7 @@ export const startGate = (options: ServiceOptions): Promise<RunningService> =>
       lifecycle.onClose('gate', () => gate.close())
       await gate.start()
       const { host, port } = options
-      return serve(
+      const url = await serve(
         {
           host,
           port,
@@ -61,5 +58,6 @@ export const startGate = (options: ServiceOptions): Promise<RunningService> =>
         },
         lifecycle,
       )
+      return { url, reloadPolicy: () => policy.reload() }
     },
   )

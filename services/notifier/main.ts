@@ -29,7 +29,7 @@ export const startNotifier = (options: ServiceOptions): Promise<RunningService> 
       const notifier = createNotifier({ bus, decider, identity, clock, log, metrics, pageDirectory: pageDirectory() })
       lifecycle.onClose('notifier', () => notifier.close())
       await notifier.start()
-      return serve(
+      const url = await serve(
         {
           host,
           port,
@@ -42,5 +42,6 @@ export const startNotifier = (options: ServiceOptions): Promise<RunningService> 
         },
         lifecycle,
       )
+      return { url }
     },
   )

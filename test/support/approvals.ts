@@ -38,6 +38,8 @@ export function requestedEvent(overrides: Partial<ApprovalRequested> = {}): Even
     denialMemoryMs: 300_000,
     requestedAt: REQUESTED_AT,
     timeoutMs: 300_000,
+    findings: [],
+    suggestion: null,
     ...overrides,
   }
   return { topic: 'approval.requested', eventId: `${data.id}:0`, at: data.requestedAt, data }

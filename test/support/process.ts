@@ -15,12 +15,30 @@ export interface CountersignProcess {
   end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals | null>
 }
 
-/** Runs `countersign` from source in a process of its own; killed with the test. */
-export function runCountersign(args: readonly string[], options: { cwd: string; env?: Record<string, string> }) {
+/** Backends that were given to the tests are for those that ask for them. */
+const NO_ENGINES = { KAFKA_BROKERS: '', MONGODB_URL: '' }
+
+/** Takes what ends something that was started; the last that was given is the first to run. */
+export type OnEnd = (end: () => Promise<void>) => void
+
+interface RunOptions {
+  cwd: string
+  env?: Record<string, string>
+  /** Default: it ends with the test. */
+  onEnd?: OnEnd | undefined
+}
+
+/** Runs `countersign` from source in a process of its own; killed at the end. */
+export function runCountersign(args: readonly string[], options: RunOptions) {
+  const { onEnd = onTestFinished } = options
   const child = spawn(
     process.execPath,
     ['--import', fileURLToPath(import.meta.resolve('tsx')), `${ROOT}clients/cli/main.ts`, ...args],
-    { cwd: options.cwd, env: { ...process.env, NO_COLOR: '1', ...options.env }, stdio: ['pipe', 'pipe', 'pipe'] },
+    {
+      cwd: options.cwd,
+      env: { ...process.env, ...NO_ENGINES, NO_COLOR: '1', ...options.env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    },
   )
   let stdout = ''
   let stderr = ''
@@ -31,17 +49,15 @@ export function runCountersign(args: readonly string[], options: { cwd: string; 
     stderr += chunk
   })
   const exited = once(child, 'exit').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals | null)
-  onTestFinished(async () => {
+  onEnd(async () => {
     child.kill('SIGKILL')
     await exited
   })
   return { child, exited, stdout: () => stdout, stderr: () => stderr }
 }
 
-interface StartOptions {
-  cwd: string
+interface StartOptions extends RunOptions {
   args?: readonly string[]
-  env?: Record<string, string>
 }
 
 /** Runs `countersign up` and resolves when it says that it is ready. */

@@ -135,6 +135,7 @@ export type AskBody = Problem & {
   decidedBy?: { name: string }[]
   reason?: string
   replayed?: boolean
+  use?: number
   edited?: boolean
   rule?: { id: string; revision: string } | null
   expiresAt?: string
@@ -249,7 +250,7 @@ export async function startWorld(options: { policy?: string; config?: string; lo
   writeFileSync(policyFile, options.policy ?? POLICY)
   writeFileSync(configFile, options.config ?? '')
   const start = (port: number) =>
-    startUp({ port, dataDir, policyFile, configFile, log: options.log ?? createLogger('silent') })
+    startUp({ port, embedded: true, dataDir, policyFile, configFile, log: options.log ?? createLogger('silent') })
   let up = await start(0)
   onTestFinished(async () => {
     await up.close()

@@ -103,6 +103,7 @@ async function setStage(options: DemoOptions, deps: Deps): Promise<Stage> {
       port: options.port ?? 0,
       host: '127.0.0.1',
       dataDir,
+      embedded: true,
       policyFile,
       configFile,
       quiet: true,

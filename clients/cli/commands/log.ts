@@ -69,7 +69,7 @@ function newest(data: LocalData, head: number, options: TailOptions): LogLine[] 
   }
 }
 
-const lineJson = ({ at, ...rest }: LogLine): string => jsonText({ ...rest, at: new Date(at).toISOString() })
+const lineJson = ({ at, headers: _, ...rest }: LogLine): string => jsonText({ ...rest, at: new Date(at).toISOString() })
 
 function lineText(entry: LogLine, { terminal }: Deps): string {
   const { colors } = terminal

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { Deps } from '../deps.ts'
-import type { ServiceName } from '../local.ts'
+import type { RunningService, ServiceName } from '../local.ts'
 import { wholeNumber } from '../options.ts'
 
 interface ServiceCommandOptions {
@@ -50,7 +50,10 @@ export const serviceCommands = (deps: Deps): Command[] =>
 async function serveUntilStopped(name: ServiceName, options: ServiceCommandOptions, deps: Deps): Promise<void> {
   const { port, host, waitFor, policy, config } = options
   const interrupted = deps.interrupted()
-  const service = await deps.local.service(name, {
+  let service: RunningService | undefined
+  // Who tells the whole fleet to reload must not end its other services.
+  deps.onHangup(() => service?.reloadPolicy?.())
+  service = await deps.local.service(name, {
     port,
     host,
     waitForMs: waitFor * 1_000,

@@ -62,12 +62,15 @@ export function depsOf(scene: Scene, terminal: Terminal): Deps {
       listKeys: refuse('listKeys'),
       revokeKey: refuse('revokeKey'),
       openData: refuse('openData'),
+      deadLetters: refuse('deadLetters'),
+      redrive: refuse('redrive'),
       ...scene.local,
     },
     terminal,
     env: scene.env ?? {},
     version: '1.2.3',
     now: () => Date.parse('2029-12-31T23:57:00.000Z'),
+    onHangup: () => {},
     interrupted: () => scene.interrupted ?? new AbortController().signal,
   }
 }

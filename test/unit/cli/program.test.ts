@@ -5,10 +5,10 @@ import { countersign, ownerAt } from './fixture.ts'
 test('help says what there is, with examples; the version is the package’s', async () => {
   const help = await countersign('--help')
   expect(help).toMatchObject({ exit: 0, err: '' })
-  for (const word of ['up', 'approvals', 'keys', 'audit', 'log', 'demo', 'login', 'Examples:', 'Exit codes:'])
+  for (const word of ['up', 'approvals', 'keys', 'audit', 'log', 'dlq', 'demo', 'login', 'Examples:', 'Exit codes:'])
     expect(help.out).toContain(word)
   expect(await countersign('--version')).toMatchObject({ exit: 0, out: '1.2.3' })
-  for (const command of ['up', 'demo', 'approvals', 'keys', 'audit', 'log'])
+  for (const command of ['up', 'demo', 'approvals', 'keys', 'audit', 'log', 'dlq'])
     expect((await countersign(`${command} --help`)).out).toContain('Examples:')
 })
 
