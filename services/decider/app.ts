@@ -9,6 +9,7 @@ import type { Directory } from '../../lib/runtime/directory.ts'
 import type { Logger } from '../../lib/runtime/logger.ts'
 import type { Metrics } from '../../lib/runtime/metrics.ts'
 import { Claims } from './claims.ts'
+import { consumeCommands } from './commands.ts'
 import { Pending } from './pending.ts'
 import { notFound, Records } from './records.ts'
 import { Relay } from './relay.ts'
@@ -83,12 +84,12 @@ export function createDecider(deps: {
 
   /** Another agent's record is as good as none. */
   async function ownedBy(agentId: string, tenant: string, id: string): Promise<Approval> {
-    const approval = await records.find(tenant, id)
+    const approval = await records.take(tenant, id)
     if (approval.agent.id !== agentId) throw notFound()
     return approval
   }
 
-  let subscription: Subscription | undefined
+  let subscriptions: Subscription[] = []
   return {
     decider,
     routes: async (app) => {
@@ -97,20 +98,23 @@ export function createDecider(deps: {
       await app.register(sessionRoutes, { directory })
     },
     async start() {
-      subscription = await consumeRequests({ bus, records, log, decideTopic: deps.decideTopic })
+      subscriptions = await Promise.all([
+        consumeRequests({ bus, records, log }),
+        consumeCommands({ bus, records, log, metrics, decideTopic: deps.decideTopic }),
+      ])
       relay.start()
       sweeper.start()
     },
     drain: () => pending.close(),
     async close() {
       pending.close()
-      await subscription?.close()
+      await Promise.all(subscriptions.map((each) => each.close()))
       await sweeper.close()
       await relay.close()
     },
     async isReady() {
       await store.ping()
-      return subscription !== undefined && bus.isReady()
+      return subscriptions.length > 0 && bus.isReady()
     },
   }
 }

@@ -23,21 +23,28 @@ export class Claims {
 
   async claim(request: ClaimRequest): Promise<ClaimResult> {
     if (request.approvalId !== null) {
-      const named = await this.#records.find(request.tenant, request.approvalId)
+      const named = await this.#records.take(request.tenant, request.approvalId)
       return this.#use(named, request)
     }
-    const own = request.key === null ? undefined : await this.#store.get(request.key)
+    // Most calls are new, and have neither: both are looked for at once.
+    const [own, fitting] = await Promise.all([
+      request.key === null ? undefined : this.#store.get(request.key),
+      this.#fitting(request),
+    ])
     if (own) {
       if (own.action.fingerprint !== request.fingerprint) throw keyReused()
       return this.#use(own, request)
     }
-    return request.fingerprint === null ? { outcome: 'none' } : this.#findAndUse(request, request.fingerprint)
+    return this.#useOneOf(fitting, request)
   }
 
-  async #findAndUse(request: ClaimRequest, fingerprint: string): Promise<ClaimResult> {
-    for (;;) {
+  #fitting({ fingerprint, denialMemoryMs }: ClaimRequest): Promise<Approval[]> | Approval[] {
+    return fingerprint === null ? [] : this.#store.findByFingerprint(fingerprint, this.#clock.now() - denialMemoryMs)
+  }
+
+  async #useOneOf(found: readonly Approval[], request: ClaimRequest): Promise<ClaimResult> {
+    for (let fitting = found; ; fitting = await this.#fitting(request)) {
       const now = this.#clock.now()
-      const fitting = await this.#store.findByFingerprint(fingerprint, now - request.denialMemoryMs)
       const mine = fitting.filter(
         (approval) =>
           approval.tenant === request.tenant && approval.agent.id === request.agentId && !isOverdue(approval, now),

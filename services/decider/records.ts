@@ -6,6 +6,7 @@ import { type Command, createApproval, type Transition, transition } from '../..
 import { viewOf } from '../../lib/core/view.ts'
 import type { ApprovalStore } from '../../lib/ports/approval-store.ts'
 import type { Clock } from '../../lib/ports/clock.ts'
+import { Recent } from './recent.ts'
 
 /** How long an id that is not on record is waited for: its request may still be on the bus. */
 const ARRIVAL_WAIT_MS = 1_000
@@ -19,6 +20,7 @@ export class Records {
   readonly #onWrite: (approval: Approval, isStep: boolean) => void
   readonly #isSent: (eventId: string) => boolean
   readonly #arrivals = new Map<string, Set<() => void>>()
+  readonly #recent = new Recent()
 
   /**
    * `onWrite` hears of every durable write; `isStep` is false for a change of holders. `isSent` tells of an event that is
@@ -40,6 +42,7 @@ export class Records {
   async create(event: ApprovalRequested): Promise<void> {
     const approval = createApproval(event, this.#clock.now())
     const inserted = await this.#store.insert(approval)
+    if (inserted) this.#recent.put(approval)
     for (const arrived of this.#arrivals.get(event.id) ?? []) arrived()
     if (inserted) this.#onWrite(approval, true)
   }
@@ -52,12 +55,17 @@ export class Records {
     return (await this.apply(approval, { type: 'timeout' })).approval
   }
 
-  /** Applies a command to a record of this tenant; rejects with the refusal's code. */
-  async command(tenant: string, id: string, command: Command): Promise<Approval> {
-    return this.commandOn(await this.find(tenant, id), command)
+  /** The record for a command: as this decider wrote it last, or as `find` reads it. Not for an answer. */
+  async take(tenant: string, id: string): Promise<Approval> {
+    return this.#recent.get(tenant, id) ?? this.find(tenant, id)
   }
 
-  /** Applies a command to a record that was just read; rejects with the refusal's code. */
+  /** Applies a command to a record of this tenant; rejects with the refusal's code. */
+  async command(tenant: string, id: string, command: Command): Promise<Approval> {
+    return this.commandOn(await this.take(tenant, id), command)
+  }
+
+  /** Applies a command to a record that was just read or taken; rejects with the refusal's code. */
   async commandOn(read: Approval, command: Command): Promise<Approval> {
     const result = await this.apply(read, command)
     if (result.kind === 'refused') throw refusal(result)
@@ -65,31 +73,40 @@ export class Records {
   }
 
   /**
-   * Applies a command to a record that was just read; a lost compare-and-swap reads it again, so that the first writer
-   * wins and the next sees it.
+   * Applies a command to a record that was just read or taken; a lost compare-and-swap reads it again, so that the first
+   * writer wins and the next sees it. What changes nothing is said of the record as it was read.
    */
-  async apply(read: Approval, command: Command): Promise<Transition> {
-    let current = read
+  async apply(start: Approval, command: Command): Promise<Transition> {
+    let current = start
     for (;;) {
       const now = this.#clock.now()
       const overdue = isOverdue(current, now)
       const result = transition(current, overdue ? { type: 'timeout' } : command, now)
-      if (result.kind !== 'applied') return result
+      if (result.kind !== 'applied') {
+        if (!this.#recent.has(current)) return result
+        current = await this.#read(start.id)
+        continue
+      }
       const next = {
         ...result.approval,
         outbox: result.approval.outbox.filter(({ eventId }) => !this.#isSent(eventId)),
       }
       if (!(await this.#store.replace(current.version, next))) {
-        const standing = await this.#store.get(read.id)
-        if (!standing) throw notFound()
-        current = standing
+        current = await this.#read(start.id)
         continue
       }
+      this.#recent.put(next)
       this.#onWrite(next, next.history.length > current.history.length)
       // What expired on the way is on record now; the command meets it there.
       if (!overdue || command.type === 'timeout') return { ...result, approval: next }
       current = next
     }
+  }
+
+  async #read(id: string): Promise<Approval> {
+    const standing = await this.#store.get(id)
+    if (!standing) throw notFound()
+    return standing
   }
 
   async #getOrWait(id: string): Promise<Approval | undefined> {

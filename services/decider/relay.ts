@@ -7,6 +7,8 @@ import type { Logger } from '../../lib/runtime/logger.ts'
 const SCAN_EVERY_MS = 1_000
 const SCAN_LIMIT = 500
 const REMEMBERED_EVENTS = 10_000
+/** A record that is written again meanwhile owes them no more by that: most are, and need no write of their own. */
+const CLEAR_AFTER_MS = 100
 
 /**
  * Publishes what records owe the bus: right after the write, and by a scan what a crash or an outage left behind.
@@ -21,6 +23,9 @@ export class Relay {
   /** A record that is written while its events are on their way, or before they are cleared, brings them once more. */
   readonly #sending = new Set<string>()
   readonly #sent = new Set<string>()
+  /** Events that are on the bus and still in their record, by record. */
+  readonly #uncleared = new Map<string, string[]>()
+  #cancelClearing: (() => void) | undefined
   #cancelScan: () => void = () => {}
   #scanning: Promise<void> = Promise.resolve()
   #closed = false
@@ -42,6 +47,7 @@ export class Relay {
     this.#cancelScan()
     await this.#scanning
     await Promise.allSettled(this.#underWay)
+    await this.#clear()
   }
 
   /** True for an event that is on the bus; false also where that was too long ago to be remembered. */
@@ -51,6 +57,7 @@ export class Relay {
 
   /** Publishes a record's outbox; a failure is left to the scan. */
   push(approval: Approval): void {
+    this.#uncleared.delete(approval.id)
     if (approval.outbox.length === 0) return
     const pushed = this.#publish(approval)
       .catch((error: unknown) => this.#log.warn({ err: error, approvalId: approval.id }, 'events wait for the bus'))
@@ -68,7 +75,22 @@ export class Relay {
       for (const { eventId } of unsent) this.#sending.delete(eventId)
     }
     const sent = outbox.map(({ eventId }) => eventId).filter((eventId) => this.#sent.has(eventId))
-    await this.#store.clearOutbox(id, sent)
+    if (sent.length === 0) return
+    this.#uncleared.set(id, sent)
+    this.#cancelClearing ??= this.#clock.after(CLEAR_AFTER_MS, () => void this.#clear())
+  }
+
+  /** Takes what was published out of its records; a failure is left to the scan. */
+  async #clear(): Promise<void> {
+    this.#cancelClearing?.()
+    this.#cancelClearing = undefined
+    const uncleared = [...this.#uncleared]
+    this.#uncleared.clear()
+    try {
+      await Promise.all(uncleared.map(([id, eventIds]) => this.#store.clearOutbox(id, eventIds)))
+    } catch (error) {
+      this.#log.warn({ err: error }, 'published events could not be taken out of their records')
+    }
   }
 
   #remember(eventId: string): void {
