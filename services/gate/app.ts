@@ -9,6 +9,7 @@ import type { Logger } from '../../lib/runtime/logger.ts'
 import type { Metrics } from '../../lib/runtime/metrics.ts'
 import { actionRoutes } from './actions/routes.ts'
 import { Approvals } from './approvals.ts'
+import { Judge } from './judge.ts'
 
 export interface GateService {
   routes: FastifyPluginAsync
@@ -35,11 +36,12 @@ export function createGate(deps: {
 }): GateService {
   const { bus, decider, clock, log, metrics, policy, newApprovalId, name, config } = deps
   const approvals = new Approvals({ bus, decider, clock, log, metrics, newApprovalId, gate: name, limits: config })
+  const judge = new Judge({ policy, log, metrics })
   let subscription: Subscription | undefined
 
   return {
     routes: async (app) => {
-      await app.register(actionRoutes, { approvals, decider, policy, metrics, gate: name, config })
+      await app.register(actionRoutes, { approvals, decider, judge, gate: name, config })
     },
     async start() {
       subscription = await bus.broadcast({

@@ -18,6 +18,7 @@ import type { Metrics } from '../../lib/runtime/metrics.ts'
 import { Asked, type AskedApproval } from './asked.ts'
 import { type Hold, Holds } from './holds.ts'
 import { Leaves } from './leaves.ts'
+import { Outcomes } from './outcomes.ts'
 import { isCode, refused, refusedAs } from './refusals.ts'
 import { Turns } from './turns.ts'
 
@@ -39,6 +40,8 @@ export interface Call {
   waitMs: number
   /** Aborts when the caller's connection is gone. */
   signal: AbortSignal
+  /** Why the rules in force now refuse what was asked under older ones; undefined when they do not. */
+  objection: () => CountersignError | undefined
 }
 
 export type Answer =
@@ -69,6 +72,7 @@ export class Approvals {
   readonly #leaves: Leaves
   readonly asked: Asked
   readonly holds: Holds
+  readonly outcomes: Outcomes
 
   constructor(deps: {
     bus: Bus
@@ -90,6 +94,8 @@ export class Approvals {
     this.#newApprovalId = deps.newApprovalId
     this.#gate = gate
     this.#leaves = new Leaves({ decider: deps.decider, clock, log: deps.log })
+    const { bus, decider, log } = deps
+    this.outcomes = new Outcomes({ bus, decider, clock, log, maxUntold: limits.maxHolds })
     const epoch = clock.now()
     let holders = 0
     this.holds = new Holds({ clock, limits, newHolder: () => holderId(gate, epoch, ++holders) })
@@ -101,10 +107,10 @@ export class Approvals {
     this.holds.decided(event)
   }
 
-  /** Sends the held calls away and waits until their places are left. Their approvals stay pending. */
+  /** Sends the held calls away and waits until what is known here is told. Their approvals stay pending. */
   async stop(): Promise<void> {
     this.holds.stop()
-    await this.#leaves.stop()
+    await Promise.all([this.#leaves.stop(), this.outcomes.stop()])
   }
 
   /** Rejects with the refusal when the call must not go ahead. */
@@ -211,10 +217,14 @@ export class Approvals {
     switch (result.outcome) {
       case 'claimed':
         this.asked.forget(result.approval.id)
+        this.outcomes.handedOut(result.approval)
         return { type: 'go', approval: result.approval, replayed: false }
       case 'used':
         this.asked.forget(result.approval.id)
-        if (result.replay) return { type: 'go', approval: result.approval, replayed: true }
+        if (result.replay) {
+          this.outcomes.handedOut(result.approval)
+          return { type: 'go', approval: result.approval, replayed: true }
+        }
         throw refused(
           'already_used',
           result.approval,
@@ -340,20 +350,23 @@ export class Approvals {
     })
   }
 
-  /** A use that nobody is there to take is given back: nothing of it was sent. */
+  /** A use that nobody is there to take, or that the rules refuse by now, is given back: nothing of it was sent. */
   async #deliver(answer: Answer, call: Call): Promise<Answer> {
-    if (answer.type !== 'go' || answer.replayed || !call.signal.aborted) return answer
-    await this.#decider.settle({
+    if (answer.type !== 'go' || answer.replayed) return answer
+    const isGone = call.signal.aborted
+    const objection = isGone ? new CountersignError('approval_cancelled', 'The caller left.') : call.objection()
+    if (!objection) return answer
+    this.outcomes.tell({
       tenant: call.tenant,
       id: answer.approval.id,
       agentId: call.agent.id,
       use: answer.approval.claim?.use ?? null,
       outcome: 'not_executed',
       status: null,
-      detail: 'The agent had left before it was answered.',
+      detail: isGone ? 'The agent had left before it was answered.' : 'The rules had changed before it was answered.',
       gate: this.#gate,
     })
-    throw new CountersignError('approval_cancelled', 'The caller left.')
+    throw objection
   }
 
   /** Gives the place up; the caller does not wait until the decider knows. */

@@ -12,7 +12,13 @@ async function startFresh(): Promise<Up> {
   const root = mkdtempSync(join(tmpdir(), 'countersign-login-'))
   const configFile = join(root, 'countersign.yaml')
   writeFileSync(configFile, '')
-  const up = await startUp({ port: 0, dataDir: join(root, 'data'), configFile, log: createLogger('silent') })
+  const up = await startUp({
+    port: 0,
+    embedded: true,
+    dataDir: join(root, 'data'),
+    configFile,
+    log: createLogger('silent'),
+  })
   onTestFinished(async () => {
     await up.close()
     rmSync(root, { recursive: true, force: true })

@@ -76,6 +76,8 @@ const requested: ApprovalRequested = {
   denialMemoryMs: 1,
   requestedAt: 1,
   timeoutMs: 1,
+  findings: [{ detector: 'secrets', severity: 'high', message: 'm', path: 'args.a' }],
+  suggestion: { by: 'judge', edits: '{}', reason: 'r' },
 }
 const decide: ApprovalDecide = {
   commandId: 'c',

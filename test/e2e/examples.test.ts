@@ -1,50 +1,17 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { STARTER_POLICY } from '../../lib/core/policy/starter.ts'
+import { runExample } from '../support/example.ts'
 import { scenario } from '../support/server.ts'
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-
-/** Runs an example with the built package, as a reader would; killed with the test. */
-function runExample(name: string, env: Record<string, string>) {
-  const { COUNTERSIGN_KEY: _key, COUNTERSIGN_TOKEN: _token, ...clean } = process.env
-  const child = spawn(process.execPath, [`examples/${name}.mjs`], { cwd: ROOT, env: { ...clean, ...env } })
-  let output = ''
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk) => {
-      output += chunk
-    })
-  const exited = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
-  onTestFinished(async () => {
-    child.kill('SIGKILL')
-    await exited
-  })
-  return {
-    child,
-    exited,
-    output: () => output,
-    /** Resolves when it has printed this. */
-    prints: (text: string) =>
-      new Promise<void>((resolve, reject) => {
-        const look = () => {
-          if (output.includes(text)) resolve()
-        }
-        child.stdout.on('data', look)
-        look()
-        void exited.then((code) => reject(new Error(`${name} ended (${code}) without «${text}»:\n${output}`)))
-      }),
-  }
-}
+const node = (name: string, env: Record<string, string>) => runExample(process.execPath, `${name}.mjs`, env)
 
 scenario(
   'the agent and the approver of the examples work with each other',
   async ({ url, agent, admin, caller }) => {
     const bob = await caller('bot', 'approver')
-    const bot = runExample('approver-bot', { COUNTERSIGN_URL: url, COUNTERSIGN_TOKEN: bob.secret })
+    const bot = node('approver-bot', { COUNTERSIGN_URL: url, COUNTERSIGN_TOKEN: bob.secret })
     await bot.prints('watching')
-    const example = runExample('guarded-agent', { COUNTERSIGN_URL: url, COUNTERSIGN_KEY: agent.secret })
+    const example = node('guarded-agent', { COUNTERSIGN_URL: url, COUNTERSIGN_KEY: agent.secret })
     expect(await example.exited, example.output()).toBe(0)
     expect(example.output()).toMatch(/^waiting {2}apr_\w{26} {2}Bash {2}command="rm -rf .\/build"$/m)
     expect(example.output()).toContain('run      rm -rf ./build\n')
@@ -65,7 +32,7 @@ scenario(
 scenario(
   'the agent of the examples does what a person makes of its call',
   async ({ url, agent, admin }) => {
-    const example = runExample('guarded-agent', { COUNTERSIGN_URL: url, COUNTERSIGN_KEY: agent.secret })
+    const example = node('guarded-agent', { COUNTERSIGN_URL: url, COUNTERSIGN_KEY: agent.secret })
     const [bash] = await admin.pending()
     await admin.decide(bash?.id ?? '', 'approve', { edits: { command: 'rm -rf ./build/tmp' } })
     await example.prints('run      rm -rf ./build/tmp  (changed by a person)')
@@ -82,7 +49,7 @@ test.each([
   ['guarded-agent', 'COUNTERSIGN_KEY'],
   ['approver-bot', 'COUNTERSIGN_TOKEN'],
 ])('%s says that it needs %s', async (name, variable) => {
-  const example = runExample(name, {})
+  const example = node(name, {})
   expect(await example.exited).toBe(2)
   expect(example.output()).toContain(`Set ${variable}`)
 })

@@ -2,17 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { findBackend, withBackend } from '../support/backends/backend.ts'
-import { createFleet } from '../support/fleet.ts'
+import { withBackend } from '../support/backends/backend.ts'
+import { createFleet, findEngines } from '../support/fleet.ts'
+import { expectSoundHistory } from '../support/history.ts'
 import { runCountersign } from '../support/process.ts'
 
-const backends = async () => {
-  const [kafka, mongo] = await Promise.all([findBackend('kafka'), findBackend('mongo')])
-  if ('reason' in kafka) return kafka
-  return 'reason' in mongo ? mongo : { kafka, mongo }
-}
-
-await withBackend('three services over Kafka and MongoDB', backends, ({ kafka, mongo }) => {
+await withBackend('three services over Kafka and MongoDB', findEngines, ({ kafka, mongo }) => {
   describe('three services over Kafka and MongoDB', () => {
     test('a call is held by the gate, decided at the notifier’s origin, and resumes; the stream tells it', async () => {
       const fleet = await createFleet(kafka, mongo)
@@ -46,6 +41,7 @@ await withBackend('three services over Kafka and MongoDB', backends, ({ kafka, m
       const page = await fetch(`${notifier.url}/v1/approvals`)
       expect([page.status, (await page.json()) as unknown]).toMatchObject([401, { code: 'unauthenticated' }])
       for (const { url } of [gate, notifier, decider]) expect((await fetch(`${url}/readyz`)).status).toBe(200)
+      await expectSoundHistory(fleet)
       for (const each of [gate, notifier, decider]) expect(await each.end('SIGTERM')).toBe(0)
     })
 
@@ -79,6 +75,7 @@ await withBackend('three services over Kafka and MongoDB', backends, ({ kafka, m
       )
       const { body } = await admin.send<{ items: { id: string }[] }>('GET', '/v1/approvals?limit=200')
       expect(body.items).toHaveLength(10)
+      await expectSoundHistory(fleet)
     })
 
     test('the decider away: known agents are still held, and let through when it is back', async () => {
@@ -99,6 +96,7 @@ await withBackend('three services over Kafka and MongoDB', backends, ({ kafka, m
       const [record] = await admin.pending()
       await admin.decide(record?.id ?? '', 'approve')
       expect((await held).body).toMatchObject({ effect: 'allow', approvalId: record?.id })
+      await expectSoundHistory(fleet)
     })
   })
 })

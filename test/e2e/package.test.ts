@@ -30,7 +30,11 @@ test('the packed package runs elsewhere: its command, its three entries, its pag
   expect(entries.trim()).toBe('function function 4')
 
   const command = join(home, 'dist', 'clients', 'cli', 'main.js')
-  const child = spawn(process.execPath, [command, 'up', '--port', '0'], { cwd, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [command, 'up', '--port', '0'], {
+    cwd,
+    env: { ...process.env, KAFKA_BROKERS: '', MONGODB_URL: '' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const exited = once(child, 'exit')
   onTestFinished(async () => {
     child.kill('SIGKILL')

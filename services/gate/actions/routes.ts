@@ -6,18 +6,16 @@ import type { Json, JsonObject } from '../../../lib/core/canonical-json.ts'
 import { CountersignError } from '../../../lib/core/errors.ts'
 import { approvalIdForKey, isApprovalId } from '../../../lib/core/ids.ts'
 import { mergePatch } from '../../../lib/core/merge-patch.ts'
-import type { CompiledPolicy } from '../../../lib/core/policy/compile.ts'
-import { evaluate } from '../../../lib/core/policy/evaluate.ts'
 import { redactText } from '../../../lib/core/preview.ts'
 import { viewOf } from '../../../lib/core/view.ts'
 import type { Decider } from '../../../lib/ports/decider.ts'
 import { principalOf } from '../../../lib/runtime/access.ts'
 import type { Config } from '../../../lib/runtime/config.ts'
 import { abortOnDisconnect } from '../../../lib/runtime/disconnect.ts'
-import type { Metrics } from '../../../lib/runtime/metrics.ts'
 import { parsePrefer } from '../../../lib/runtime/prefer.ts'
 import { ApprovalId, ApprovalSchema, answers, IdParams } from '../../../lib/runtime/schemas.ts'
 import type { Approvals, Call } from '../approvals.ts'
+import { denied, type Judge } from '../judge.ts'
 import { toolAction } from './tool-action.ts'
 
 const Text = Type.String({ minLength: 1, maxLength: 200 })
@@ -60,15 +58,20 @@ const Pending = Type.Object({
   summary: Type.String(),
 })
 
+const Reported = Type.Object({
+  approvalId: ApprovalId,
+  use: Type.Integer(),
+  status: Type.Enum(['executed', 'failed', 'not_executed']),
+})
+
 /** Where an agent asks before it runs a tool itself: ask, look, withdraw, report. */
 export const actionRoutes: FastifyPluginAsyncTypebox<{
   approvals: Approvals
   decider: Decider
-  policy: () => CompiledPolicy
-  metrics: Metrics
+  judge: Judge
   gate: string
   config: Config['gate']
-}> = async (app, { approvals, decider, policy, metrics, gate, config }) => {
+}> = async (app, { approvals, decider, judge, gate, config }) => {
   const agents = { access: ['agent'], audience: 'agent' } as const
 
   app.post(
@@ -97,15 +100,11 @@ export const actionRoutes: FastifyPluginAsyncTypebox<{
       const principal = principalOf(request)
       const prefer = parsePrefer(request.headers.prefer)
       const key = keyOf(request)
-      const verdict = evaluate(policy(), { tool, args: args as JsonObject, agent: { name: principal.name }, context })
-      metrics.actions.inc({ effect: verdict.effect })
+      const judged = { kind: 'tool', tool, args: args as JsonObject, agent: { name: principal.name }, context } as const
+      const verdict = judge.judge(judged)
       const rule = verdict.matched ? { id: verdict.rule.id, revision: verdict.rule.revision } : null
       if (verdict.effect === 'allow') return { effect: 'allow' as const, args, rule }
-      if (verdict.effect === 'deny' || !verdict.approval)
-        throw new CountersignError('policy_denied', {
-          detail: rule === null ? 'No rule allows this action.' : `Denied by the rule ${rule.id}.`,
-          ...(verdict.rule.why.length === 0 ? {} : { reason: redactText(verdict.rule.why.join('; ')) }),
-        })
+      if (verdict.effect === 'deny' || !verdict.approval) throw denied(verdict)
 
       const agent = {
         id: principal.id,
@@ -134,6 +133,7 @@ export const actionRoutes: FastifyPluginAsyncTypebox<{
           ? 0
           : Math.min((prefer.waitSeconds ?? Number.POSITIVE_INFINITY) * 1000, config.maxWaitMs),
         signal: abortOnDisconnect(reply),
+        objection: () => judge.objection(judged, verdict),
       }
       const answer = await approvals.answer(call)
       if (answer.type === 'go') {
@@ -205,7 +205,9 @@ export const actionRoutes: FastifyPluginAsyncTypebox<{
       config: agents,
       schema: {
         summary: 'Report what came of an allowed action',
-        description: '`not_executed` gives the approval back: it can be used again until it expires.',
+        description:
+          '`not_executed` gives the approval back: it can be used again until it expires. 202: the decider is away, the ' +
+          'report is on its way to the record.',
         tags: ['actions'],
         params: IdParams,
         body: Type.Object(
@@ -218,24 +220,25 @@ export const actionRoutes: FastifyPluginAsyncTypebox<{
           },
           { additionalProperties: false },
         ),
-        response: answers({ 200: ApprovalSchema }),
+        response: answers({ 200: ApprovalSchema, 202: Reported }),
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { id: agentId, tenant } = principalOf(request)
-      const { status: outcome, detail, use } = request.body
-      return viewOf(
-        await decider.settle({
-          tenant,
-          id: request.params.id,
-          agentId,
-          use: use ?? null,
-          outcome,
-          status: null,
-          detail: detail === undefined ? null : redactText(detail),
-          gate,
-        }),
-      )
+      const { status, detail, use } = request.body
+      const told = await approvals.outcomes.report({
+        tenant,
+        id: request.params.id,
+        agentId,
+        use: use ?? null,
+        outcome: status,
+        status: null,
+        detail: detail === undefined ? null : redactText(detail),
+        gate,
+      })
+      if ('approval' in told) return viewOf(told.approval)
+      reply.code(202)
+      return { approvalId: told.reported.id, use: told.reported.use, status }
     },
   )
 }

@@ -107,9 +107,11 @@ export class Hub {
   async #viewAfter(delivery: Delivery): Promise<ApprovalView | undefined> {
     const { topic, data } = delivery
     if (topic === Topic.requested) return this.#keep(viewOfRequest(data))
+    // A gate's own report is not the record's word yet: the decider's own follows once it has taken it.
+    if (topic === Topic.decide || data.version === null) return undefined
     const known = this.#open.get(data.id) ?? (await this.#read(data.tenant, data.id))
-    if (!known || topic === Topic.decide) return undefined
-    const version = Math.max(known.version, data.version ?? known.version)
+    if (!known) return undefined
+    const version = Math.max(known.version, data.version)
     if (topic === Topic.decided)
       return this.#keep({
         ...known,

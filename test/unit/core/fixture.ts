@@ -35,6 +35,8 @@ export const requested = (more: Partial<ApprovalRequested> = {}): ApprovalReques
   denialMemoryMs: 300_000,
   requestedAt: REQUESTED_AT,
   timeoutMs: TIMEOUT_MS,
+  findings: [],
+  suggestion: null,
   ...more,
 })
 

@@ -72,6 +72,32 @@ describe('deciding', () => {
     expect(recordAfter(once, decide(bob, 'deny')).status).toBe('denied')
   })
 
+  it('takes all that comes by the topic for one voter, who is nobody that a rule names', () => {
+    const written = (name: string) => person(name, [], { type: 'system', via: 'topic' })
+    const record = pending({ threshold: { approve: 2, deny: 1 } })
+    const once = recordAfter(record, decide(written('alice'), 'approve'))
+    expect(tell(once, decide(written('bot'), 'approve'))).toBe('unchanged')
+    expect(tell(once, decide(written('bot'), 'deny'))).toBe('already_voted')
+    expect(recordAfter(once, decide(alice, 'approve')).status).toBe('approved')
+    expect(tell(recordAfter(record, decide(alice, 'approve')), decide(written('alice'), 'approve'))).toBe('applied')
+
+    for (const approvers of [['alice'], ['group:finance']]) {
+      const named = pending({ approvers, requirements: [{ rule: 'big', anyOf: approvers, approve: 1 }] })
+      for (const name of [...approvers, 'finance'])
+        expect(tell(named, decide(written(name), 'approve'))).toBe('not_an_approver')
+    }
+    const oneOfTwo = pending({
+      requirements: [
+        { rule: 'any', anyOf: [], approve: 1 },
+        { rule: 'big', anyOf: ['alice'], approve: 1 },
+      ],
+    })
+    const half = recordAfter(oneOfTwo, decide(written('alice'), 'approve'))
+    expect(half).toMatchObject({ status: 'pending', votes: [{ meets: ['any'] }] })
+    expect(recordAfter(half, decide(alice, 'approve')).status).toBe('approved')
+    expect(tell(pending(), decide(written('billing'), 'approve'))).toBe('self_approval')
+  })
+
   it('asks for as many denials as the threshold says', () => {
     const once = recordAfter(pending({ threshold: { approve: 1, deny: 2 } }), decide(alice, 'deny'))
     expect(once.status).toBe('pending')

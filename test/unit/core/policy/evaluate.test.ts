@@ -1,13 +1,9 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Json } from '../../../../lib/core/canonical-json.ts'
+import type { ToolAction } from '../../../../lib/core/policy/action.ts'
 import { compilePolicy } from '../../../../lib/core/policy/compile.ts'
-import { evaluate } from '../../../../lib/core/policy/evaluate.ts'
-import type { Policy, Rule } from '../../../../lib/core/policy/policy.ts'
-import type { PolicyAction, Verdict } from '../../../../lib/core/policy/verdict.ts'
+import { evaluate, explain } from '../../../../lib/core/policy/evaluate.ts'
 import { action, judge, policyOf } from './fixture.ts'
-
-const STRICTNESS = { allow: 0, require_approval: 1, deny: 2 }
 
 describe('precedence', () => {
   const deny = '- { id: no, match: { tool: "pay*" }, action: deny }'
@@ -220,141 +216,159 @@ rules:
   })
 })
 
-const scalar = fc.constantFrom<(string | number | boolean | null)[]>('a', 'prod', 5, 50000, true, null)
-const condition = fc
-  .tuple(fc.constantFrom('args.a', 'args.b.c', 'args.list[*]', 'context.risk'), scalar, fc.nat(6))
-  .map(([path, value, pick]) => {
-    const text = typeof value === 'string' ? value : 'x'
-    const number = typeof value === 'number' ? value : 1
-    const operators = [
-      { eq: value },
-      { neq: value },
-      { in: [value] },
-      { gt: number },
-      { contains: text },
-      { matches: text },
-      { exists: value === true },
-    ]
-    return JSON.stringify({ path, ...operators[pick] })
+describe('rate limits', () => {
+  const rules = `
+- { id: yes, match: { tool: pay }, action: allow }
+- { id: ask, match: { tool: pay }, when: [{ path: args.amount, gt: 50 }], action: require_approval }
+- { id: calm, match: { tool: "p*" }, action: rate_limit, rate_limit: { limit: 5, window: 1h, key: KEY } }`
+  const verdict = (key: string, more = {}, args: Json = {}) =>
+    judge(rules.replace('KEY', key), 'version: 1\ndefault: deny')(action('pay', args, more))
+  const keyOf = (...given: Parameters<typeof verdict>) => verdict(...given).limits[0]?.key
+
+  it('bind what is allowed and what is asked', () => {
+    expect(verdict('agent')).toMatchObject({
+      effect: 'allow',
+      rule: { id: 'yes', ids: ['yes', 'calm'] },
+      limits: [{ ruleId: 'calm', limit: 5, windowMs: 3_600_000 }],
+    })
+    expect(verdict('agent', {}, { amount: 60 })).toMatchObject({
+      effect: 'require_approval',
+      rule: { id: 'ask', ids: ['ask', 'calm'] },
+      approval: { requirements: [{ rule: 'ask' }] },
+      limits: [{ ruleId: 'calm' }],
+    })
   })
-const rules = fc
-  .array(
-    fc.record({
-      tool: fc.constantFrom('*', 'a*', 'pay', '*.x', 'A.X', 'pay.*'),
-      action: fc.constantFrom<Rule['action']>('allow', 'deny', 'require_approval'),
-      when: fc.array(condition, { maxLength: 2 }),
-      risk: fc.option(fc.constantFrom('low', 'high', 'critical')),
-      approval: fc.record({
-        timeout: fc.constantFrom('1m', '5m'),
-        approvers: fc.constantFrom([], ['alice', 'bob'], ['group:x']),
-        threshold: fc.constantFrom({ approve: 1 }, { approve: 2, deny: 2 }),
-        reasonRequired: fc.constantFrom([], ['deny'], ['approve']),
-        onDisconnect: fc.constantFrom('keep', 'cancel'),
-      }),
-    }),
-    { maxLength: 8 },
-  )
-  .map((drawn) =>
-    policyOf(
-      JSON.stringify({
-        version: 1,
-        default: 'deny',
-        rules: drawn.map(({ tool, action: word, when, risk, approval }, index) => ({
-          id: `r${index}`,
-          match: { tool },
-          action: word,
-          when: when.map((each) => JSON.parse(each) as unknown),
-          ...(risk === null ? {} : { risk }),
-          ...(word === 'require_approval' ? { approval } : {}),
-        })),
-      }),
-    ),
-  )
-const value = fc.oneof(scalar, fc.constantFrom<Json[]>('50000', [], ['a', 5], { c: 'prod' }))
-const given: fc.Arbitrary<PolicyAction> = fc
-  .tuple(
-    fc.constantFrom('a', 'pay', 'pay.x', 'a.x', 'A.X', 'zzz'),
-    fc.oneof(
-      fc.dictionary(fc.constantFrom('a', 'b', 'list'), value, { maxKeys: 3 }) as fc.Arbitrary<Json>,
-      fc.jsonValue() as fc.Arbitrary<Json>,
-    ),
-    fc.constantFrom(undefined, 'low', 'critical', 'odd'),
-  )
-  .map(([tool, args, risk]) => action(tool, args, { context: risk === undefined ? {} : { risk } }))
 
-const verdictOf = (policy: Policy, act: PolicyAction): Verdict => evaluate(compilePolicy(policy), act)
-const sorted = (list: readonly unknown[]): string[] => list.map((each) => JSON.stringify(each)).sort()
+  it('count by what the rule says, and the key tells nothing', () => {
+    expect(keyOf('agent')).toMatch(/^[0-9a-f]{32}$/)
+    expect(keyOf('agent')).toBe(keyOf('agent', { context: { session: 's' } }))
+    expect(keyOf('agent')).not.toBe(keyOf('agent', { agent: { name: 'other' } }))
+    expect(keyOf('session')).not.toBe(keyOf('session', { context: { session: 's' } }))
+    expect(keyOf('tool')).toBe(keyOf('tool', { agent: { name: 'other' } }))
+    expect(keyOf('[args.to]', {}, { to: 'a' })).not.toBe(keyOf('[args.to]', {}, { to: 'b' }))
+    expect(keyOf('[args.to]', {}, { to: 'a' })).toBe(keyOf('[args.to]', {}, { to: 'A\u200b' }))
+    expect(keyOf('[args.to]', {}, { to: 5 })).toBe(keyOf('[args.to]', {}, { to: '5' }))
+  })
 
-/** A verdict without the order in which its rules are named. */
-const unordered = ({ effect, matched, risk, rule, approval }: Verdict) => ({
-  effect,
-  matched,
-  risk,
-  revision: rule.revision,
-  ids: sorted(rule.ids),
-  why: sorted(rule.why),
-  approval: approval && {
-    ...approval,
-    approvers: sorted(approval.approvers),
-    requirements: sorted(approval.requirements),
-    reasonRequired: sorted(approval.reasonRequired),
-  },
+  it('say which default decided beside them', () => {
+    const alone = judge(
+      '- { id: calm, match: { tool: pay }, action: rate_limit, rate_limit: { limit: 1, window: 1m } }',
+    )
+    expect(alone(action('pay'))).toMatchObject({
+      effect: 'allow',
+      matched: false,
+      rule: { id: 'default', ids: ['default', 'calm'] },
+      limits: [{ ruleId: 'calm' }],
+    })
+  })
 })
 
-describe('for any policy and any action', () => {
-  it('the order of the rules changes nothing', () => {
-    fc.assert(
-      fc.property(rules, fc.infiniteStream(fc.nat()), given, (policy, keys, act) => {
-        const shuffled = policy.rules
-          .map((each) => ({ each, key: keys.next().value ?? 0 }))
-          .sort((a, b) => a.key - b.key)
-          .map(({ each }) => each)
-        expect(unordered(verdictOf({ ...policy, rules: shuffled }, act))).toEqual(unordered(verdictOf(policy, act)))
-      }),
-      { numRuns: 300 },
-    )
+describe('levels', () => {
+  const verdict = judge(
+    '- { id: yes, match: { tool: deploy }, action: allow, risk: high }',
+    'version: 1\ndefault: allow\nsettings: { timeout: 2m }\nclassify: [{ label: "deploy:production", match: { tool: deploy } }]',
+  )
+
+  it('ask where the rules would allow, and say so', () => {
+    const { rule, ...rest } = verdict(action('deploy'))
+    expect(rest).toEqual({
+      effect: 'require_approval',
+      matched: true,
+      risk: 'high',
+      approval: {
+        timeoutMs: 120_000,
+        approvers: [],
+        requirements: [{ rule: 'autonomy', anyOf: [], approve: 1 }],
+        threshold: { approve: 1, deny: 1 },
+        reasonRequired: [],
+        onDisconnect: 'cancel',
+        denialMemoryMs: 300_000,
+      },
+      limits: [],
+      autonomy: { level: 'semi', categories: ['deploy:production'] },
+      shadow: [],
+    })
+    expect(rule).toMatchObject({
+      id: 'autonomy',
+      ids: ['autonomy'],
+      why: ['The level semi wants a person for deploy:production.'],
+    })
   })
 
-  it('one more rule that denies or asks never allows more', () => {
-    fc.assert(
-      fc.property(
-        rules,
-        rules,
-        given,
-        fc.constantFrom<('allow' | 'deny')[]>('allow', 'deny'),
-        (policy, extra, act, fallback) => {
-          const more = extra.rules
-            .filter((each) => each.action === 'deny')
-            .map((each) => ({ ...each, id: `x${each.id}` }))
-          const before = verdictOf({ ...policy, default: fallback }, act)
-          const after = verdictOf({ ...policy, default: fallback, rules: [...policy.rules, ...more] }, act)
-          expect(STRICTNESS[after.effect]).toBeGreaterThanOrEqual(STRICTNESS[before.effect])
-        },
-      ),
-      { numRuns: 300 },
-    )
+  it('are known to the revision', () => {
+    const revision = (level: 'semi' | 'locked') =>
+      verdict(action('deploy', {}, { agent: { name: 'a', autonomy: level } })).rule.revision
+    expect(revision('semi')).not.toBe(revision('locked'))
+    expect(verdict(action('deploy')).rule.revision).toBe(revision('semi'))
   })
 
-  it('the index finds the rules that a look at each would find', () => {
-    fc.assert(
-      fc.property(rules, given, (policy, act) => {
-        const speaking = policy.rules.filter((each) => verdictOf({ ...policy, rules: [each] }, act).matched)
-        const top = Math.max(...speaking.map((each) => STRICTNESS[each.action]))
-        const ids = speaking.filter((each) => STRICTNESS[each.action] === top).map(({ id }) => id)
-        expect(verdictOf(policy, act).rule.ids).toEqual(ids.length === 0 ? ['default'] : ids)
-      }),
-      { numRuns: 300 },
-    )
+  it('that nobody knows let nothing run alone', () => {
+    const odd = { name: 'a', autonomy: 'free' } as unknown as ToolAction['agent']
+    expect(verdict(action('read', {}, { agent: odd }))).toMatchObject({
+      effect: 'require_approval',
+      autonomy: { level: 'locked', categories: [] },
+    })
+  })
+})
+
+describe('shadow rules', () => {
+  const verdict = judge(`
+- { id: yes, match: { tool: x }, action: allow }
+- { id: trial, description: A trial., match: { tool: x }, when: [{ path: args.a, gt: 1 }], action: deny, mode: shadow, risk: critical }`)
+
+  it('are told of, and have no say', () => {
+    expect(verdict(action('x', { a: 2 }))).toMatchObject({
+      effect: 'allow',
+      risk: 'low',
+      rule: { id: 'yes', ids: ['yes'] },
+      shadow: [{ ruleId: 'trial', action: 'deny', why: ['A trial.', 'args.a is over 1'] }],
+    })
+    expect(verdict(action('x', { a: 1 })).shadow).toEqual([])
+    expect(verdict(action('x', { a: 2 })).rule.revision).toBe(verdict(action('x', { a: 1 })).rule.revision)
+  })
+})
+
+describe('why', () => {
+  it('names what held, through any, all and not', () => {
+    const verdict = judge(`
+- id: r
+  description: Deploys.
+  match: { tool: deploy }
+  when:
+    - any:
+        - { path: args.env, eq: prod }
+        - all: [{ path: args.env, eq: stage }, { not: { path: args.dry, eq: true } }]
+    - { expr: "args.n > 1.0" }
+  action: require_approval`)
+    expect(verdict(action('deploy', { env: 'stage', n: 2 })).rule.why).toEqual([
+      'Deploys.',
+      'args.env is "stage"; and it does not hold that args.dry is true',
+      'expr args.n > 1.0',
+    ])
+    expect(verdict(action('deploy', { env: ['hunter2'] })).rule.why).toEqual([
+      'Deploys.',
+      'args.env cannot be judged, so it counts: is "prod"',
+      'expr args.n > 1.0 cannot be judged, so it counts',
+    ])
   })
 
-  it('a verdict comes, and says what an approval needs', () => {
-    fc.assert(
-      fc.property(rules, fc.string(), fc.jsonValue(), fc.jsonValue(), (policy, tool, args, context) => {
-        const act = action(tool, args as Json, { context: { risk: context as string } })
-        const { effect, approval } = verdictOf(policy, act)
-        expect(approval !== undefined).toBe(effect === 'require_approval')
-      }),
-      { numRuns: 300 },
+  it('lists the rules that were overruled', () => {
+    const compiled = compilePolicy(
+      policyOf(`version: 1
+rules:
+  - { id: yes, match: { tool: x }, action: allow }
+  - { id: no, match: { tool: x }, action: deny }
+  - { id: calm, match: { tool: x }, action: rate_limit, rate_limit: { limit: 1, window: 1m } }
+  - { id: trial, match: { tool: x }, action: require_approval, mode: shadow }
+  - { id: other, match: { tool: y }, action: deny }`),
     )
+    const { verdict, heard } = explain(compiled, action('x'))
+    expect(verdict).toEqual(evaluate(compiled, action('x')))
+    expect(heard().map(({ ruleId, part }) => [ruleId, part])).toEqual([
+      ['yes', 'overruled'],
+      ['no', 'spoke'],
+      ['calm', 'overruled'],
+      ['trial', 'shadow'],
+    ])
   })
 })

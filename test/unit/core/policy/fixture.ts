@@ -1,9 +1,10 @@
 import type { Json } from '../../../../lib/core/canonical-json.ts'
+import type { PolicyAction, ToolAction } from '../../../../lib/core/policy/action.ts'
 import { compilePolicy } from '../../../../lib/core/policy/compile.ts'
 import { evaluate } from '../../../../lib/core/policy/evaluate.ts'
 import { parsePolicy } from '../../../../lib/core/policy/parse.ts'
 import type { Policy } from '../../../../lib/core/policy/policy.ts'
-import type { PolicyAction, Verdict } from '../../../../lib/core/policy/verdict.ts'
+import type { Verdict } from '../../../../lib/core/policy/verdict.ts'
 
 export function policyOf(text: string): Policy {
   const parsed = parsePolicy(text)
@@ -11,7 +12,8 @@ export function policyOf(text: string): Policy {
   return parsed.policy
 }
 
-export const action = (tool: string, args: Json = {}, more: Partial<PolicyAction> = {}): PolicyAction => ({
+export const action = (tool: string, args: Json = {}, more: Partial<ToolAction> = {}): ToolAction => ({
+  kind: 'tool',
   tool,
   args,
   agent: { name: 'billing' },

@@ -24,6 +24,32 @@ rules:
     risk: high
 `
 
+/** What a policy has that says nothing of classes, levels and evaluators. */
+const REST = {
+  classify: [],
+  autonomy: {
+    default: 'semi',
+    levels: {
+      full: { alone: ['*'], ask: [] },
+      semi: {
+        alone: ['*'],
+        ask: [
+          ...['*:production', '*:delete', '*:destroy', 'payment:*'],
+          ...['secret:*', 'access:*', 'data:export', 'message:external'],
+        ],
+      },
+      supervised: { alone: ['*:read'], ask: ['secret:*'] },
+      locked: { alone: [], ask: ['*'] },
+    },
+  },
+  evaluators: {
+    builtin: { destructive: 'high', secrets: 'high', exfiltration: 'high', production: 'high' },
+    knownHosts: [],
+    productionNames: ['prod', 'production'],
+    external: [],
+  },
+}
+
 it('reads a policy and fills in its defaults', () => {
   expect(policyOf(EXAMPLE)).toEqual({
     version: 1,
@@ -49,15 +75,19 @@ it('reads a policy and fills in its defaults', () => {
           reasonRequired: ['deny'],
           onDisconnect: 'keep',
         },
+        rateLimit: null,
+        mode: 'enforce',
         risk: 'high',
       },
     ],
+    ...REST,
   })
   expect(policyOf('version: 1')).toEqual({
     version: 1,
     default: 'deny',
     settings: { timeoutMs: 300_000, denialMemoryMs: 300_000 },
     rules: [],
+    ...REST,
   })
 })
 
@@ -80,9 +110,9 @@ describe('refuses, with the place and the rule', () => {
       'version: 1\nrulez: []\n',
       2,
       'rulez',
-      /unknown key "rulez": the keys here are version, default, settings, rules/,
+      /unknown key "rulez": the keys here are version, default, settings, rules, classify/,
     ],
-    ['a later key', 'version: 1\nautonomy: {}\n', 2, 'autonomy', /not supported by this version/],
+    ['a later key', 'version: 1\nescalation: []\n', 2, 'escalation', /not supported by this version/],
     ['an unknown default', 'version: 1\ndefault: ask\n', 2, 'default', /allow, deny/],
     ['a bad setting', 'version: 1\nsettings:\n  timeout: 5 minutes\n', 3, 'settings.timeout', /duration such as/],
     ['a later setting', 'version: 1\nsettings:\n  dedupeWindow: 10m\n', 3, 'settings.dedupeWindow', /not supported/],
@@ -110,11 +140,11 @@ describe('refuses, with the place and the rule', () => {
       /rule "r": "match" is missing/,
     ],
     [
-      'a match without a tool',
+      'a match of nothing',
       'version: 1\nrules:\n  - id: r\n    match: {}\n    action: deny\n',
       4,
       'rules[0].match',
-      /"tool" is missing/,
+      /at least one of tool, server, upstream/,
     ],
     ['an odd id', rule().replace('id: r', 'id: "a b"'), 3, 'rules[0].id', /letters, digits/],
     ['the reserved id', rule().replace('id: r', 'id: default'), 3, 'rules[0].id', /choose another/],
@@ -133,11 +163,11 @@ describe('refuses, with the place and the rule', () => {
       /allow, deny, require_approval/,
     ],
     [
-      'a rate limit',
+      'a rate limit without its terms',
       rule().replace('require_approval', 'rate_limit'),
-      5,
-      'rules[0].action',
-      /not supported by this version/,
+      3,
+      'rules[0]',
+      /"rate_limit" is missing/,
     ],
     [
       'an approval with a rate limit',
@@ -163,11 +193,11 @@ describe('refuses, with the place and the rule', () => {
     ],
     ['an empty list of globs', rule().replace('tool: x', 'tool: []'), 4, 'rules[0].match.tool', /empty/],
     [
-      'a later match',
+      'a match that nothing fits',
       rule().replace('tool: x', 'tool: x, host: y'),
       4,
-      'rules[0].match.host',
-      /not supported by this version/,
+      'rules[0].match',
+      /"tool" is of tool calls and "host" of HTTP requests/,
     ],
     [
       'an unknown operator',
@@ -176,7 +206,7 @@ describe('refuses, with the place and the rule', () => {
       'rules[0].when[0].above',
       /unknown key "above"/,
     ],
-    ['a later operator', rule('when:', '  - { any: [] }'), 7, 'rules[0].when[0].any', /not supported by this version/],
+    ['a choice of nothing', rule('when:', '  - { any: [] }'), 7, 'rules[0].when[0].any', /at least one condition/],
     [
       'a condition without an operator',
       rule('when:', '  - { path: args.a }'),
@@ -197,14 +227,14 @@ describe('refuses, with the place and the rule', () => {
       rule('when:', '  - { path: amount, gt: 1 }'),
       7,
       'rules[0].when[0].path',
-      /begins with args or context/,
+      /begins with args, context, headers/,
     ],
     [
-      'a later path',
-      rule('when:', '  - { path: headers.x, eq: y }'),
+      'a path deep into headers',
+      rule('when:', '  - { path: headers.x.y, eq: z }'),
       7,
       'rules[0].when[0].path',
-      /not supported by this version/,
+      /a path into headers names one of them/,
     ],
     [
       'a limit that is text',
@@ -316,6 +346,199 @@ describe('refuses, with the place and the rule', () => {
       'rules[0].approval.onTimeout',
       /not supported by this version/,
     ],
+    ['a reserved id of a level', rule().replace('id: r', 'id: autonomy'), 3, 'rules[0].id', /choose another/],
+    ['a path that is none', rule().replace('tool: x', 'path: v1'), 4, 'rules[0].match.path', /begins with a slash/],
+    ['a path with a query', rule().replace('tool: x', 'path: "/a?b"'), 4, 'rules[0].match.path', /query\.name/],
+    ['a path with dots', rule().replace('tool: x', 'path: /a/../b'), 4, 'rules[0].match.path', /no dot segments/],
+    ['a path with half stars', rule().replace('tool: x', 'path: "/a**"'), 4, 'rules[0].match.path', /whole segments/],
+    ['a path with gaps', rule().replace('tool: x', 'path: //a'), 4, 'rules[0].match.path', /no empty segments/],
+    [
+      'a host that is none',
+      rule().replace('tool: x', 'host: "a b"'),
+      4,
+      'rules[0].match.host',
+      /characters that no host/,
+    ],
+    ['a host with a user', rule().replace('tool: x', 'host: "a@b.c"'), 4, 'rules[0].match.host', /user name/],
+    ['a star and letters', rule().replace('tool: x', 'host: "*.bü.de"'), 4, 'rules[0].match.host', /punycode/],
+    [
+      'two conditions in one',
+      rule('when:', '  - { expr: "true", path: args.a, eq: 1 }'),
+      7,
+      'rules[0].when[0]',
+      /"expr" and "eq" cannot stand in one condition/,
+    ],
+    ['not of a list', rule('when:', '  - { not: [{ expr: "true" }] }'), 7, 'rules[0].when[0].not', /mapping/],
+    [
+      'an expression that ends early',
+      rule('when:', '  - { expr: "args.a >" }'),
+      7,
+      'rules[0].when[0].expr',
+      /Unexpected token: EOF \(line 1, column 9 of the expression\)/,
+    ],
+    [
+      'an expression over what is not there',
+      rule('when:', '  - expr: |', '      args.a > 1 &&', '      now > 2'),
+      7,
+      'rules[0].when[0].expr',
+      /Unknown variable: now \(line 2, column 1 of the expression\)/,
+    ],
+    [
+      'an expression that is a number',
+      rule('when:', '  - { expr: "1 + 1" }'),
+      7,
+      'rules[0].when[0].expr',
+      /this is int/,
+    ],
+    [
+      'an expression of another kind',
+      rule('when:', '  - { expr: "tool > 1" }'),
+      7,
+      'rules[0].when[0].expr',
+      /no such overload/,
+    ],
+    [
+      'an expression with a pattern that is none',
+      rule('when:', '  - { expr: "tool.matches(\'(\')" }'),
+      7,
+      'rules[0].when[0].expr',
+      /not an RE2 pattern/,
+    ],
+    [
+      'an expression with a pattern of the agent',
+      rule('when:', '  - { expr: "tool.matches(args.p)" }'),
+      7,
+      'rules[0].when[0].expr',
+      /written out/,
+    ],
+    [
+      'an expression that grows by itself',
+      rule('when:', '  - { expr: "cel.bind(a, tool + tool, a == tool)" }'),
+      7,
+      'rules[0].when[0].expr',
+      /cel\.bind is not supported/,
+    ],
+    [
+      'an expression with lists in lists in lists',
+      rule('when:', '  - { expr: "args.l.all(a, args.l.all(b, args.l.all(c, a == b)))" }'),
+      7,
+      'rules[0].when[0].expr',
+      /more than 2 deep/,
+    ],
+    [
+      'an expression that is too long',
+      rule('when:', `  - { expr: "${'true && '.repeat(300)}true" }`),
+      7,
+      'rules[0].when[0].expr',
+      /at most 2000/,
+    ],
+    [
+      'nests without end',
+      rule('when:', `  - ${'{ not: '.repeat(12)}{ expr: "true" }${' }'.repeat(12)}`),
+      7,
+      `rules[0].when[0]${'.not'.repeat(9)}`,
+      /deeper than 8/,
+    ],
+    [
+      'a limit of another action',
+      rule('rate_limit: { limit: 5, window: 1m }').replace('require_approval', 'deny'),
+      6,
+      'rules[0].rate_limit',
+      /goes with action: rate_limit, not with deny/,
+    ],
+    [
+      'a limit of nothing',
+      rule('rate_limit: { limit: 0, window: 1m }').replace('require_approval', 'rate_limit'),
+      6,
+      'rules[0].rate_limit.limit',
+      /whole number from 1/,
+    ],
+    [
+      'a limit without a window',
+      rule('rate_limit: { limit: 1 }').replace('require_approval', 'rate_limit'),
+      6,
+      'rules[0].rate_limit',
+      /"window" is missing/,
+    ],
+    [
+      'a limit by what nobody knows',
+      rule('rate_limit: { limit: 1, window: 1m, key: user }').replace('require_approval', 'rate_limit'),
+      6,
+      'rules[0].rate_limit.key',
+      /agent, session, tool, or a list of paths/,
+    ],
+    [
+      'a limit by a path from nowhere',
+      rule('rate_limit: { limit: 1, window: 1m, key: [amount] }').replace('require_approval', 'rate_limit'),
+      6,
+      'rules[0].rate_limit.key[0]',
+      /begins with args/,
+    ],
+    ['an unknown mode', rule('mode: dry'), 6, 'rules[0].mode', /enforce, shadow/],
+    [
+      'an odd category',
+      'version: 1\nclassify:\n  - { label: "a b", match: { tool: x } }\n',
+      3,
+      'classify[0].label',
+      /data:delete/,
+    ],
+    ['a class of nothing', 'version: 1\nclassify:\n  - { label: a }\n', 3, 'classify[0]', /"match" is missing/],
+    [
+      'an unknown level',
+      'version: 1\nautonomy: { default: free }\n',
+      2,
+      'autonomy.default',
+      /full, semi, supervised, locked/,
+    ],
+    [
+      'a level of its own',
+      'version: 1\nautonomy: { levels: { mine: {} } }\n',
+      2,
+      'autonomy.levels.mine',
+      /unknown key/,
+    ],
+    [
+      'an unknown detector',
+      'version: 1\nevaluators: { builtin: { taste: off } }\n',
+      2,
+      'evaluators.builtin.taste',
+      /unknown key/,
+    ],
+    [
+      'a detector with a word',
+      'version: 1\nevaluators: { builtin: { secrets: yes } }\n',
+      2,
+      'evaluators.builtin.secrets',
+      /off or one of low/,
+    ],
+    [
+      'an evaluator with credentials',
+      'version: 1\nevaluators:\n  external:\n    - { id: e, url: "https://u:p@x/" }\n',
+      4,
+      'evaluators.external[0].url',
+      /carries no credentials/,
+    ],
+    [
+      'an evaluator with a bare secret',
+      'version: 1\nevaluators:\n  external:\n    - { id: e, url: "https://x/", secret: "s3cret!" }\n',
+      4,
+      'evaluators.external[0].secret',
+      /name of an environment variable/,
+    ],
+    [
+      'an evaluator with a power of its own',
+      'version: 1\nevaluators:\n  external:\n    - { id: e, url: "https://x/", may: [delete] }\n',
+      4,
+      'evaluators.external[0].may[0]',
+      /approve, deny, escalate, suggest/,
+    ],
+    [
+      'a slow evaluator',
+      'version: 1\nevaluators:\n  external:\n    - { id: e, url: "https://x/", timeout: 5m }\n',
+      4,
+      'evaluators.external[0].timeout',
+      /between 100ms and 30s/,
+    ],
     [
       'another end of the connection',
       rule('approval:', '  onDisconnect: deny'),
@@ -367,4 +590,60 @@ it('finds the place of what an alias brings', () => {
     'version: 1\nrules:\n  - { id: a, match: &m { tool: "" }, action: deny }\n  - { id: b, match: *m, action: deny }\n',
   )
   expect(parsed.ok ? [] : parsed.errors.map(({ line }) => line)).toEqual([3, 3])
+})
+
+it('keeps what it is told of limits, classes, levels and evaluators', () => {
+  const policy = policyOf(`version: 1
+rules:
+  - id: calm
+    match: { host: ["*.Example.com", "[::1]", "api.example.com:8443"], method: post }
+    action: rate_limit
+    rate_limit: { limit: 5, window: 1h, key: [context.user, "headers.X-Team"] }
+    mode: shadow
+classify:
+  - { label: [data:delete, data:write], match: { server: db }, when: [{ path: args.sql, matches: "(?i)delete" }] }
+autonomy:
+  default: supervised
+  levels: { supervised: { alone: ["data:read"] }, full: { ask: [data:delete] }, locked: { ask: [] } }
+evaluators:
+  builtin: { secrets: off, destructive: critical, knownHosts: ["*.example.com"], productionNames: live }
+  external:
+    - { id: judge, url: "https://judge.example/v1", timeout: 500ms, secret: JUDGE_SECRET, may: [approve, deny, approve] }
+    - { id: other, url: "http://127.0.0.1:9/" }
+`)
+  expect(policy.rules[0]).toMatchObject({
+    match: { host: ['*.Example.com', '[::1]', 'api.example.com:8443'], method: ['post'] },
+    mode: 'shadow',
+    rateLimit: {
+      limit: 5,
+      windowMs: 3_600_000,
+      key: [{ text: 'context.user' }, { steps: [{ key: 'x-team' }, { every: true }] }],
+    },
+  })
+  expect(policy.classify).toMatchObject([
+    { categories: ['data:delete', 'data:write'], match: { server: ['db'] }, when: [{ operator: 'matches' }] },
+  ])
+  expect(policy.autonomy).toMatchObject({
+    default: 'supervised',
+    levels: {
+      full: { alone: ['*'], ask: ['data:delete'] },
+      supervised: { alone: ['data:read'], ask: ['secret:*'] },
+      locked: { alone: [], ask: [] },
+    },
+  })
+  expect(policy.evaluators).toEqual({
+    builtin: { secrets: null, destructive: 'critical', exfiltration: 'high', production: 'high' },
+    knownHosts: ['*.example.com'],
+    productionNames: ['live'],
+    external: [
+      {
+        id: 'judge',
+        url: 'https://judge.example/v1',
+        timeoutMs: 500,
+        secret: 'JUDGE_SECRET',
+        may: ['approve', 'deny'],
+      },
+      { id: 'other', url: 'http://127.0.0.1:9/', timeoutMs: 2_000, secret: null, may: ['deny', 'escalate', 'suggest'] },
+    ],
+  })
 })
