@@ -1,18 +1,22 @@
 import { canonicalJson, sha256Hex } from '../canonical-json.ts'
 import type { RuleRef } from '../events.ts'
+import { compileAutonomy, type JudgeLevel } from './autonomy.ts'
 import { type CompiledCondition, compileCondition } from './condition.ts'
-import { matchesGlob } from './glob.ts'
-import { DEFAULT_RULE_ID, type Policy, type Rule } from './policy.ts'
-import { ToolIndex } from './tool-index.ts'
-import type { PolicyAction, VerdictApproval } from './verdict.ts'
+import type { Facts } from './facts.ts'
+import { compileLimit } from './limit.ts'
+import { compileMatch } from './match.ts'
+import { AUTONOMY_RULE_ID, DEFAULT_RULE_ID, type Policy, type Rule } from './policy.ts'
+import { RuleIndex } from './rule-index.ts'
+import type { VerdictApproval, VerdictLimit } from './verdict.ts'
 
 export interface CompiledRule {
   rule: Rule
+  fits(facts: Facts): boolean
   conditions: CompiledCondition[]
-  /** Tool and agent; names are compared without regard to case unless the rule allows. */
-  fits(action: PolicyAction): boolean
   /** What the rule asks for when it speaks alone; null unless it asks. */
   approval: VerdictApproval | null
+  /** What a call spends of the rule's limit; null unless it limits. */
+  limit: ((facts: Facts) => VerdictLimit) | null
   /** Canonical JSON of the rule with the settings that bear on it. */
   canonical: string
   revision: string
@@ -24,79 +28,65 @@ export interface CompiledPolicy {
   /** Hash of the whole policy; the order of its rules does not matter. */
   revision: string
   rules: readonly CompiledRule[]
-  /** Rules that may match this tool, in the order of the file. */
-  candidates(tool: string): CompiledRule[]
+  index: RuleIndex
+  judgeLevel: JudgeLevel
+  /** What the agent's level asks for. */
+  levelApproval: VerdictApproval
   /** What is said when no rule spoke. */
   defaultRule: RuleRef
 }
 
 const REVISION_LENGTH = 16
 
-/** The first 16 hex digits of the SHA-256 of the rules' canonical JSON, sorted by id. */
-export const revisionOf = (rules: readonly CompiledRule[]): string =>
-  shortHash(`[${[...rules].sort(byId).map(({ canonical }) => canonical)}]`)
+/** The first 16 hex digits of the SHA-256 of a list of canonical texts, sorted. */
+export const revisionOf = (canonicals: readonly string[]): string => shortHash(`[${[...canonicals].sort()}]`)
 
-const byId = (a: CompiledRule, b: CompiledRule): number => (a.rule.id < b.rule.id ? -1 : 1)
 const shortHash = (text: string): string => sha256Hex(text).slice(0, REVISION_LENGTH)
 
-/** Done once per policy: indexes the rules by tool, compiles their patterns, hashes them. */
+/** Done once per policy: indexes the rules, compiles their patterns, hashes them. Throws for what no parser let through. */
 export function compilePolicy(policy: Policy): CompiledPolicy {
+  const { settings, classify, autonomy, evaluators } = policy
   const rules = policy.rules.map((rule) => compileRule(rule, policy))
-  const strictIndex = new ToolIndex()
-  const allowIndex = new ToolIndex()
-  for (const [number, { rule }] of rules.entries())
-    for (const glob of rule.match.tool)
-      if (isStrict(rule)) strictIndex.add(glob.toLowerCase(), number)
-      else allowIndex.add(glob, number)
-
-  const base = canonicalJson({ default: policy.default, settings: policy.settings })
-  const why = [`No rule matched; the default is ${policy.default}.`]
+  const base = canonicalJson({ default: policy.default, settings })
+  const others = canonicalJson({ classify, autonomy, evaluators })
   return {
     policy,
     rules,
-    revision: shortHash(`[${base},${[...rules].sort(byId).map(({ canonical }) => canonical)}]`),
-    candidates(tool) {
-      const numbers: number[] = []
-      strictIndex.collect(tool.toLowerCase(), numbers)
-      allowIndex.collect(tool, numbers)
-      if (numbers.length > 1) numbers.sort((a, b) => a - b)
-      const found: CompiledRule[] = []
-      let last = -1
-      for (const number of numbers) {
-        const rule = rules[number]
-        if (number !== last && rule) found.push(rule)
-        last = number
-      }
-      return found
+    revision: shortHash(`[${base},${others},${revisionOf(rules.map(({ canonical }) => canonical))}]`),
+    index: new RuleIndex(policy.rules.map(({ match }) => match)),
+    judgeLevel: compileAutonomy(policy),
+    levelApproval: {
+      timeoutMs: settings.timeoutMs,
+      approvers: [],
+      requirements: [{ rule: AUTONOMY_RULE_ID, anyOf: [], approve: 1 }],
+      threshold: { approve: 1, deny: 1 },
+      reasonRequired: [],
+      onDisconnect: 'cancel',
+      denialMemoryMs: settings.denialMemoryMs,
     },
-    defaultRule: { id: DEFAULT_RULE_ID, revision: shortHash(base), ids: [DEFAULT_RULE_ID], why },
+    defaultRule: {
+      id: DEFAULT_RULE_ID,
+      revision: shortHash(base),
+      ids: [DEFAULT_RULE_ID],
+      why: [`No rule matched; the default is ${policy.default}.`],
+    },
   }
 }
 
-const isStrict = (rule: Rule): boolean => rule.action !== 'allow'
-
 function compileRule(rule: Rule, { settings }: Policy): CompiledRule {
-  const strict = isStrict(rule)
+  const strict = rule.action !== 'allow'
   const canonical = canonicalJson({ rule, denialMemoryMs: settings.denialMemoryMs })
-  const fold = (text: string) => (strict ? text.toLowerCase() : text)
-  const tools = rule.match.tool.map(fold)
-  const agents = rule.match.agent?.map(fold)
   return {
     rule,
+    fits: compileMatch(rule.match, strict),
     conditions: rule.when.map((condition) => compileCondition(condition, strict)),
-    fits({ tool, agent }) {
-      const name = fold(tool)
-      if (!tools.some((glob) => matchesGlob(glob, name))) return false
-      if (!agents) return true
-      const agentName = fold(agent.name)
-      return agents.some((glob) => matchesGlob(glob, agentName))
-    },
     approval: rule.approval && {
       ...rule.approval,
       requirements: [{ rule: rule.id, anyOf: rule.approval.approvers, approve: rule.approval.threshold.approve }],
       denialMemoryMs: settings.denialMemoryMs,
     },
+    limit: rule.rateLimit && compileLimit(rule.id, rule.rateLimit),
     canonical,
-    revision: shortHash(`[${canonical}]`),
+    revision: revisionOf([canonical]),
   }
 }

@@ -1,42 +1,89 @@
-import { RE2JS } from 're2js'
-import { assertNever } from '../assert-never.ts'
-import { valuesAt } from './path.ts'
-import type { Condition, Operator, Scalar } from './policy.ts'
-import type { PolicyAction } from './verdict.ts'
-
-/** `unclear`: the value is there, but of a kind that the operator cannot judge. */
-type Judgement = 'yes' | 'no' | 'unclear'
-type Judge = (value: unknown) => Judgement
+import { compileExpression } from './expression.ts'
+import { type Facts, foldQueryName, UNREADABLE } from './facts.ts'
+import { compileOperator, inWords } from './operator.ts'
+import { type Path, type Step, valuesAt } from './path.ts'
+import type { Condition, PathCondition } from './policy.ts'
+import { commandFits } from './shell/command-fit.ts'
+import type { CommandSpec } from './shell/command-spec.ts'
 
 export interface CompiledCondition {
+  /** What it says, in words that go on after a subject of their own. */
+  words: string
   /** Why it holds, in words, or undefined when it does not. */
-  holds(action: PolicyAction): string | undefined
+  holds(facts: Facts): string | undefined
 }
 
 /**
  * `strict` is for rules that deny or ask: one value that fits, or that cannot be judged, is enough. A rule that allows
- * needs every value to be there and to fit.
+ * needs every value to be there and to fit. Beneath `not` it is the other way round, so that what cannot be judged
+ * counts the same for the rule as a whole.
  */
 export function compileCondition(condition: Condition, strict: boolean): CompiledCondition {
-  const { path, operator, operand } = condition
+  if ('any' in condition) {
+    const members = condition.any.map((each) => compileCondition(each, strict))
+    return {
+      words: `any of: ${members.map(({ words }) => words).join('; or ')}`,
+      holds: (facts) => {
+        for (const { holds } of members) {
+          const reason = holds(facts)
+          if (reason !== undefined) return reason
+        }
+        return undefined
+      },
+    }
+  }
+  if ('all' in condition) {
+    const members = condition.all.map((each) => compileCondition(each, strict))
+    return {
+      words: `all of: ${members.map(({ words }) => words).join('; and ')}`,
+      holds: (facts) => {
+        const reasons: string[] = []
+        for (const { holds } of members) {
+          const reason = holds(facts)
+          if (reason === undefined) return undefined
+          reasons.push(reason)
+        }
+        return reasons.join('; and ')
+      },
+    }
+  }
+  if ('not' in condition) {
+    const inner = compileCondition(condition.not, !strict)
+    const words = `it does not hold that ${inner.words}`
+    return { words, holds: (facts) => (inner.holds(facts) === undefined ? words : undefined) }
+  }
+  if ('expr' in condition) return compileExpression(condition.expr, strict)
+  if ('command' in condition) return compileCommand(condition, strict)
+  return compilePathCondition(condition, strict)
+}
+
+function compilePathCondition({ path, operator, operand }: PathCondition, strict: boolean): CompiledCondition {
   const words = `${path.text} ${inWords(operator, operand)}`
   const unclear = `${path.text} cannot be judged, so it counts: ${inWords(operator, operand)}`
-  const find = (action: PolicyAction) => valuesAt(rootOf(action, path.root), path.steps, strict)
 
   if (operator === 'exists') {
     const wanted = operand === true
+    // To be there in part is enough to be asked, and not enough to be taken as left out.
+    const isLenient = strict === wanted
+    const find = finder(path, isLenient)
     return {
-      holds: (action) => {
-        const { values, whole } = find(action)
-        const exists = values.length > 0 && (strict || whole)
+      words,
+      holds: (facts) => {
+        const found = find(facts)
+        if (found === UNREADABLE) return strict ? unclear : undefined
+        const exists = found.values.length > 0 && (isLenient || found.whole)
         return exists === wanted ? words : undefined
       },
     }
   }
-  const judge = judgeFor(operator, operand, strict)
+  const find = finder(path, strict)
+  const judge = compileOperator(operator, operand, strict)
   return {
-    holds: (action) => {
-      const { values, whole } = find(action)
+    words,
+    holds: (facts) => {
+      const found = find(facts)
+      if (found === UNREADABLE) return strict ? unclear : undefined
+      const { values, whole } = found
       if (!strict)
         return values.length > 0 && whole && values.every((value) => judge(value) === 'yes') ? words : undefined
       let result: string | undefined
@@ -50,119 +97,36 @@ export function compileCondition(condition: Condition, strict: boolean): Compile
   }
 }
 
-/** What the agent left out of its context, or gave as null, is not there. */
-const rootOf = (action: PolicyAction, root: 'args' | 'context'): unknown =>
-  root === 'args'
-    ? action.args
-    : Object.fromEntries(Object.entries(action.context).filter(([, value]) => value !== null && value !== undefined))
-
-const yes = (holds: boolean): Judgement => (holds ? 'yes' : 'no')
-
-function judgeFor(operator: Exclude<Operator, 'exists'>, operand: Scalar | Scalar[], strict: boolean): Judge {
-  const list = Array.isArray(operand) ? operand : [operand]
-  const [single = null] = list
-  const same = strict ? sameInMeaning : sameExactly
-  const isAny: Judge = (value) => {
-    const judgements = list.map((each) => same(value, each))
-    return judgements.includes('yes') ? 'yes' : judgements.includes('unclear') ? 'unclear' : 'no'
-  }
-  // In a rule that allows, what is of another kind than the operand is not «another value»: it is not judged at all.
-  const isNone: Judge = (value) =>
-    yes(
-      strict
-        ? !list.some((each) => value === each)
-        : list.every((each) => typeof value === typeof each && value !== each),
-    )
-  switch (operator) {
-    case 'eq':
-    case 'in':
-      return isAny
-    case 'neq':
-    case 'notIn':
-      return isNone
-    case 'lt':
-      return onNumber((value) => value < Number(single))
-    case 'lte':
-      return onNumber((value) => value <= Number(single))
-    case 'gt':
-      return onNumber((value) => value > Number(single))
-    case 'gte':
-      return onNumber((value) => value >= Number(single))
-    case 'contains':
-      return (value) => {
-        if (typeof value === 'string') return typeof single === 'string' ? yes(value.includes(single)) : isAny(value)
-        if (!Array.isArray(value)) return 'unclear'
-        const judgements = value.map((item) => same(item, single))
-        return judgements.includes('yes') ? 'yes' : judgements.includes('unclear') ? 'unclear' : 'no'
-      }
-    case 'startsWith':
-      return onText((value) => value.startsWith(String(single)))
-    case 'matches': {
-      const pattern = RE2JS.compile(String(single))
-      return onText((value) => pattern.test(value))
-    }
-    default:
-      return assertNever(operator)
+function compileCommand({ command, path }: { command: CommandSpec; path: Path }, strict: boolean): CompiledCondition {
+  const words = `${path.text} runs what the rule names`
+  const find = finder(path, strict)
+  return {
+    words,
+    holds: (facts) => {
+      const found = find(facts)
+      const unclear = strict ? `${path.text} cannot be read as a command line, so it counts` : undefined
+      if (found === UNREADABLE) return unclear
+      const { values, whole } = found
+      const reasons = values.map((value) => {
+        if (typeof value !== 'string') return unclear
+        const reason = commandFits(facts.commandLine(value), command, strict ? 'strict' : 'narrow')
+        return reason === undefined ? undefined : `${path.text} ${reason}`
+      })
+      const first = reasons.find((reason) => reason !== undefined)
+      return strict || (whole && !reasons.includes(undefined)) ? first : undefined
+    },
   }
 }
 
-const onNumber =
-  (holds: (value: number) => boolean): Judge =>
-  (value) =>
-    typeof value === 'number' ? yes(holds(value)) : 'unclear'
+type Finder = (facts: Facts) => ReturnType<typeof valuesAt> | typeof UNREADABLE
 
-const onText =
-  (holds: (value: string) => boolean): Judge =>
-  (value) =>
-    typeof value === 'string' ? yes(holds(value)) : 'unclear'
-
-const sameExactly = (value: unknown, operand: Scalar): Judgement => yes(value === operand)
-
-/** Also the same when one spells the other (`"50000"` and 50000, `"true"` and true); lists and objects are unclear. */
-function sameInMeaning(value: unknown, operand: Scalar): Judgement {
-  if (value === operand) return 'yes'
-  if (typeof value === 'object' && value !== null) return 'unclear'
-  if (value === null || operand === null || typeof value === typeof operand) return 'no'
-  if (typeof value === 'number' || typeof operand === 'number') {
-    const text = String(typeof value === 'number' ? operand : value).trim()
-    return yes(text !== '' && Number(text) === (typeof value === 'number' ? value : operand))
-  }
-  return yes(String(value).trim().toLowerCase() === String(operand).trim().toLowerCase())
-}
-
-const MAX_WORDS = 160
-/** Nobody reads a longer pattern in a hurry. */
-const MAX_PATTERN = 60
-
-function inWords(operator: Operator, operand: Scalar | Scalar[]): string {
-  const text = JSON.stringify(operand)
-  const shown = text.length > MAX_WORDS ? `${text.slice(0, MAX_WORDS)}…` : text
-  switch (operator) {
-    case 'eq':
-      return `is ${shown}`
-    case 'neq':
-      return `is not ${shown}`
-    case 'in':
-      return `is one of ${shown}`
-    case 'notIn':
-      return `is none of ${shown}`
-    case 'lt':
-      return `is under ${shown}`
-    case 'lte':
-      return `is at most ${shown}`
-    case 'gt':
-      return `is over ${shown}`
-    case 'gte':
-      return `is at least ${shown}`
-    case 'contains':
-      return `contains ${shown}`
-    case 'startsWith':
-      return `starts with ${shown}`
-    case 'matches':
-      return text.length > MAX_PATTERN ? 'matches a pattern of the rule' : `matches ${text}`
-    case 'exists':
-      return operand === true ? 'is given' : 'is not given'
-    default:
-      return assertNever(operator)
+/** `lenient` also takes what may stand for a list, and what may be read as another name in a query. */
+function finder({ root, steps }: Path, lenient: boolean): Finder {
+  const isLoose = root === 'query' && lenient
+  const taken: Step[] = isLoose ? steps.map((step) => ('key' in step ? { key: foldQueryName(step.key) } : step)) : steps
+  return (facts) => {
+    const start = facts.root(root, isLoose)
+    if (start === UNREADABLE) return UNREADABLE
+    return start === undefined ? { values: [], whole: false } : valuesAt(start, taken, lenient)
   }
 }

@@ -1,7 +1,9 @@
 import { RISKS, type Risk, type RuleRef } from '../events.ts'
+import type { PolicyAction } from './action.ts'
 import { type CompiledPolicy, type CompiledRule, revisionOf } from './compile.ts'
-import type { RuleAction } from './policy.ts'
-import type { PolicyAction, Verdict, VerdictApproval } from './verdict.ts'
+import { Facts } from './facts.ts'
+import { AUTONOMY_RULE_ID, type RuleAction } from './policy.ts'
+import type { ShadowVerdict, Verdict, VerdictApproval, VerdictLimit } from './verdict.ts'
 
 /** A rule that matched, with the reasons; one that could not be judged speaks as a deny. */
 interface Speaker {
@@ -10,53 +12,59 @@ interface Speaker {
   why: string[]
 }
 
+/** A rule that matched, and what became of it. */
+export interface Heard {
+  ruleId: string
+  action: RuleAction
+  /** `overruled`: a stricter rule spoke. */
+  part: 'spoke' | 'overruled' | 'shadow'
+  why: string[]
+}
+
 /**
- * Judges an action. Precedence over all rules that match, whatever their order: deny, require_approval, allow; then the
- * default. Of several approvals the strictest part of each holds. Pure, synchronous, and it never throws.
+ * Judges an action. Precedence over all rules that match, whatever their order: deny, require_approval, rate_limit,
+ * allow; then the default. Rate limits permit nothing of themselves: they bind what is allowed or asked. Of several
+ * approvals the strictest part of each holds. At last the agent's level may ask where all of them would allow.
+ * Pure, synchronous, and it never throws.
  */
 export function evaluate(policy: CompiledPolicy, action: PolicyAction): Verdict {
-  let speakers: Speaker[] = []
-  for (const compiled of policy.candidates(action.tool)) {
-    const speaker = hear(compiled, action)
-    if (!speaker) continue
-    const order = speakers[0] ? STRICTNESS[speaker.action] - STRICTNESS[speakers[0].action] : 1
-    if (order > 0) speakers = [speaker]
-    else if (order === 0) speakers.push(speaker)
-  }
-  const first = speakers[0]
-  if (!first) {
-    const effect = policy.policy.default
-    return {
-      effect,
-      matched: false,
-      rule: policy.defaultRule,
-      risk: raised(effect === 'deny' ? 'medium' : 'low', action),
-    }
-  }
-
-  const effect = first.action
-  const floor = effect === 'allow' ? 'low' : 'medium'
-  const rule = ruleRef(first, speakers)
-  const risk = raised(highest(speakers.map(({ compiled }) => compiled.rule.risk ?? floor)), action)
-  if (effect !== 'require_approval') return { effect, matched: true, rule, risk }
-  return {
-    effect,
-    matched: true,
-    rule,
-    risk,
-    approval: speakers.flatMap(({ compiled }) => compiled.approval ?? []).reduce(stricter),
+  try {
+    const facts = new Facts(action)
+    return decide(policy, facts, hearAll(policy, facts))
+  } catch {
+    return unjudged(policy)
   }
 }
 
-const STRICTNESS = { allow: 0, require_approval: 1, deny: 2 } as const satisfies Record<RuleAction, number>
+/** The same, with every rule that matched, in the order of the file. */
+export function explain(policy: CompiledPolicy, action: PolicyAction): { verdict: Verdict; heard(): Heard[] } {
+  try {
+    const facts = new Facts(action)
+    const speakers = hearAll(policy, facts)
+    const verdict = decide(policy, facts, speakers)
+    return { verdict, heard: () => speakers.map((speaker) => heardOf(speaker, verdict)) }
+  } catch {
+    return { verdict: unjudged(policy), heard: () => [] }
+  }
+}
 
-function hear(compiled: CompiledRule, action: PolicyAction): Speaker | undefined {
+function hearAll(policy: CompiledPolicy, facts: Facts): Speaker[] {
+  const speakers: Speaker[] = []
+  for (const number of policy.index.candidates(facts)) {
+    const compiled = policy.rules[number]
+    const speaker = compiled && hear(compiled, facts)
+    if (speaker) speakers.push(speaker)
+  }
+  return speakers
+}
+
+function hear(compiled: CompiledRule, facts: Facts): Speaker | undefined {
   const { rule, conditions } = compiled
   try {
-    if (!compiled.fits(action)) return undefined
+    if (!compiled.fits(facts)) return undefined
     const why = [rule.description ?? `The rule ${rule.id} matched.`]
     for (const condition of conditions) {
-      const reason = condition.holds(action)
+      const reason = condition.holds(facts)
       if (reason === undefined) return undefined
       why.push(reason)
     }
@@ -66,14 +74,102 @@ function hear(compiled: CompiledRule, action: PolicyAction): Speaker | undefined
   }
 }
 
-function ruleRef(first: Speaker, speakers: readonly Speaker[]): RuleRef {
-  const rules = speakers.map(({ compiled }) => compiled)
-  return {
-    id: first.compiled.rule.id,
-    revision: rules.length === 1 ? first.compiled.revision : revisionOf(rules),
-    ids: rules.map(({ rule }) => rule.id),
-    why: [...new Set(speakers.flatMap(({ why }) => why))],
+const NO_LIMITS: readonly VerdictLimit[] = []
+const NO_SHADOWS: readonly ShadowVerdict[] = []
+
+function decide(policy: CompiledPolicy, facts: Facts, all: readonly Speaker[]): Verdict {
+  let effect: 'deny' | 'require_approval' | 'allow' | undefined
+  let hasLimits = false
+  let hasShadows = false
+  for (const { compiled, action } of all) {
+    if (compiled.rule.mode === 'shadow') hasShadows = true
+    else if (action === 'rate_limit') hasLimits = true
+    else if (effect === undefined || STRICTNESS[action] > STRICTNESS[effect]) effect = action
   }
+  const shadow = hasShadows ? all.filter(isShadow).map(shadowOf) : NO_SHADOWS
+  const outcome = effect ?? policy.policy.default
+  const limiting = hasLimits && outcome !== 'deny' ? all.filter((each) => says(each, 'rate_limit')) : []
+  const limits = limiting.length === 0 ? NO_LIMITS : limiting.flatMap(({ compiled }) => compiled.limit?.(facts) ?? [])
+  const spoke = effect === undefined ? [] : all.length === 1 ? all : all.filter((each) => says(each, outcome))
+
+  const level = outcome === 'allow' ? policy.judgeLevel(facts) : undefined
+  if (level) {
+    const canonicals = [level.canonical, policy.defaultRule.revision]
+    return {
+      effect: 'require_approval',
+      matched: true,
+      rule: withLimits({ id: AUTONOMY_RULE_ID, ids: [AUTONOMY_RULE_ID], why: [level.why] }, canonicals, limiting),
+      risk: raised(riskOf('require_approval', spoke), facts.action),
+      approval: policy.levelApproval,
+      limits,
+      autonomy: { level: level.level, categories: level.categories },
+      shadow,
+    }
+  }
+  const verdict: Verdict = {
+    effect: outcome,
+    matched: effect !== undefined,
+    rule: refOf(policy, spoke, limiting),
+    risk: raised(riskOf(outcome, [...spoke, ...limiting]), facts.action),
+    limits,
+    shadow,
+  }
+  if (outcome === 'require_approval')
+    verdict.approval = spoke.flatMap(({ compiled }) => compiled.approval ?? []).reduce(stricter)
+  return verdict
+}
+
+const STRICTNESS = { allow: 0, require_approval: 1, deny: 2 } as const
+
+const isShadow = ({ compiled }: Speaker): boolean => compiled.rule.mode === 'shadow'
+const says = (speaker: Speaker, action: RuleAction): boolean => speaker.action === action && !isShadow(speaker)
+const shadowOf = ({ compiled, action, why }: Speaker): ShadowVerdict => ({ ruleId: compiled.rule.id, action, why })
+
+function refOf(policy: CompiledPolicy, spoke: readonly Speaker[], limiting: readonly Speaker[]): RuleRef {
+  const [first] = spoke
+  if (!first) {
+    if (limiting.length === 0) return policy.defaultRule
+    const { revision, ...ref } = policy.defaultRule
+    return withLimits(ref, [revision], limiting)
+  }
+  if (spoke.length === 1 && limiting.length === 0)
+    return {
+      id: first.compiled.rule.id,
+      revision: first.compiled.revision,
+      ids: [first.compiled.rule.id],
+      why: first.why,
+    }
+  const ref = {
+    id: first.compiled.rule.id,
+    ids: spoke.map(({ compiled }) => compiled.rule.id),
+    why: spoke.flatMap(({ why }) => why),
+  }
+  return withLimits(
+    ref,
+    spoke.map(({ compiled }) => compiled.canonical),
+    limiting,
+  )
+}
+
+function withLimits(
+  ref: Omit<RuleRef, 'revision'>,
+  canonicals: readonly string[],
+  limiting: readonly Speaker[],
+): RuleRef {
+  return {
+    id: ref.id,
+    revision: revisionOf([...canonicals, ...limiting.map(({ compiled }) => compiled.canonical)]),
+    ids: [...ref.ids, ...limiting.map(({ compiled }) => compiled.rule.id)],
+    why: [...new Set([...ref.why, ...limiting.flatMap(({ why }) => why)])],
+  }
+}
+
+/** A rule without a word on risk says `medium` where it asks or denies, and `low` where it lets run. */
+function riskOf(effect: Verdict['effect'], speakers: readonly Speaker[]): Risk {
+  const floor = effect === 'allow' ? 'low' : 'medium'
+  return speakers.length === 0
+    ? floor
+    : highest(speakers.map(({ compiled, action }) => compiled.rule.risk ?? (action === 'rate_limit' ? 'low' : floor)))
 }
 
 const highest = (risks: readonly Risk[]): Risk =>
@@ -101,3 +197,19 @@ const stricter = (a: VerdictApproval, b: VerdictApproval): VerdictApproval => ({
 })
 
 const union = <T>(a: readonly T[], b: readonly T[]): T[] => [...new Set([...a, ...b])]
+
+function heardOf(speaker: Speaker, { rule }: Verdict): Heard {
+  const ruleId = speaker.compiled.rule.id
+  const part = isShadow(speaker) ? 'shadow' : rule.ids.includes(ruleId) ? 'spoke' : 'overruled'
+  return { ruleId, action: speaker.action, part, why: speaker.why }
+}
+
+/** For an action of which not even the rules can be found. */
+const unjudged = ({ defaultRule }: CompiledPolicy): Verdict => ({
+  effect: 'deny',
+  matched: false,
+  rule: { ...defaultRule, why: ['The action could not be judged.'] },
+  risk: 'high',
+  limits: NO_LIMITS,
+  shadow: NO_SHADOWS,
+})

@@ -1,23 +1,23 @@
 /** A step into a value: a key, an index, or every element. */
 export type Step = { key: string } | { index: number } | { every: true }
 
+export const ROOTS = ['args', 'context', 'headers', 'query', 'body', 'annotations'] as const
+export type Root = (typeof ROOTS)[number]
+
 export interface Path {
   /** As the policy spells it. */
   text: string
-  root: 'args' | 'context'
+  root: Root
   steps: Step[]
 }
 
 const STEP = /\.([A-Za-z_$][\w$-]*)|\[(\d{1,6})\]|\[\*\]|\["((?:[^"\\]|\\["\\])+)"\]/y
-const ROOTS = ['args', 'context'] as const
-const LATER_ROOTS = new Set(['headers', 'query', 'body'])
 
 /** Reads `args.items[*].price`, `args["odd key"][0]`; returns why not for anything else. */
 export function parsePath(text: string): Path | string {
   const name = /^\w*/.exec(text)?.[0] ?? ''
-  if (LATER_ROOTS.has(name)) return `paths into ${name} are not supported by this version`
   const root = ROOTS.find((each) => each === name)
-  if (!root) return 'a path begins with args or context'
+  if (!root) return `a path begins with ${ROOTS.slice(0, -1).join(', ')} or ${ROOTS.at(-1)}`
   const steps: Step[] = []
   let at = name.length
   while (at < text.length) {
@@ -31,7 +31,12 @@ export function parsePath(text: string): Path | string {
     else if (quoted !== undefined) steps.push({ key: quoted.replace(/\\(["\\])/g, '$1') })
     else steps.push({ every: true })
   }
-  return { text, root, steps }
+  if (root !== 'headers' && root !== 'query') return { text, root, steps }
+  const [first, ...rest] = steps
+  if (!first || !('key' in first) || rest.some((step) => !('every' in step)))
+    return `a path into ${root} names one of them: ${root}.name`
+  // Every value counts, with `[*]` or without.
+  return { text, root, steps: [{ key: root === 'headers' ? first.key.toLowerCase() : first.key }, { every: true }] }
 }
 
 export interface Found {

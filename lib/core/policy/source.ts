@@ -73,27 +73,7 @@ const pathText = (path: readonly Step[]): string =>
     .replace(/^\./, '')
 
 /** What newer versions know; named so that the message does not call it a typing error. */
-const LATER = new Set([
-  'rate_limit',
-  'classify',
-  'categories',
-  'autonomy',
-  'evaluators',
-  'escalation',
-  'grants',
-  'dedupeWindow',
-  'upstream',
-  'host',
-  'path',
-  'method',
-  'server',
-  'agentType',
-  'labels',
-  'session',
-  'any',
-  'not',
-  'expr',
-])
+const LATER = new Set(['escalation', 'grants', 'dedupeWindow'])
 
 /** A value of the file with its place. Every reader reports what is wrong and then returns undefined. */
 export class Place {
@@ -185,4 +165,11 @@ export class Place {
       return this.fail(`this must be between ${min} and ${max}`)
     return ms
   }
+}
+
+const MAX_LIST = 1_000
+
+/** A list of the file, if it is not too long. */
+export function bounded<T>(place: Place | undefined, list: T[] | undefined): T[] | undefined {
+  return list && list.length > MAX_LIST ? place?.fail(`there may be at most ${MAX_LIST} entries`) : list
 }

@@ -1,56 +1,45 @@
 /**
  * The policy that holds when there is no file: ask before what destroys, leaks or rewrites history, allow the rest.
- * A command line is not parsed here, so its rules look at the text and rather ask too often: a spelling that could hide
- * one of the words (quotes, backslashes, expansions) asks as well.
+ * A command line is judged by what it would run, however it is spelled; one that does not show it asks as well.
  */
 
-/** What a shell drops or fills in, so that it may stand between two letters of a word. */
-const FILLER = String.raw`(?:["'\\\r\n{},\[\]]|\$(?:["'@*!?$0-9#_-]|\{[^}]*\}))*`
+const yaml = (text: string): string => JSON.stringify(text)
+const list = (texts: readonly string[]): string => `[${texts.map(yaml).join(', ')}]`
 
-const spelled = (word: string): string => [...word].map((char) => char.replace(/[.-]/, String.raw`\$&`)).join(FILLER)
-const anyOf = (words: readonly string[]): string => `(?:${words.map(spelled).join('|')})`
-
-const START = '(?:^|[^a-z0-9])'
-const END = '(?:[^a-z0-9]|$)'
-
-const ELEVATED = ['sudo', 'doas', 'su', 'pkexec', 'runas']
-const SHELLS = ['sh', 'bash', 'zsh', 'dash', 'ksh', 'csh', 'tcsh', 'fish', 'pwsh', 'powershell', 'cmd\\.exe']
-const RUNNERS =
-  'env|exec|command|builtin|nohup|nice|time|timeout|xargs|busybox|setsid|stdbuf|parallel|watch|then|do|else'
-
-const deleting = [
-  `${spelled('rm')}["'\\\\a-z]*`,
-  anyOf(['shred', 'srm', 'unlink', 'delete']),
-  'rimraf|unlinksync|removedirs|remove-item|trash|truncate|wipe|wipefs|mkfs(?:\\.[a-z0-9]+)?|dd|del|erase|rd',
+/** Programs that delete, whatever they are called with. */
+const DELETING = [
+  ...[
+    'rm',
+    'rmdir',
+    'unlink',
+    'shred',
+    'srm',
+    'rimraf',
+    'del-cli',
+    'trash*',
+    'wipe',
+    'wipefs',
+    'truncate',
+    'mkfs*',
+    'dd',
+  ],
+  ...['del', 'erase', 'rd', 'remove-item', 'removedirs'],
+  ...[
+    'kubectl delete',
+    'helm uninstall',
+    'helm delete',
+    'terraform destroy',
+    'aws * delete*',
+    'aws s3 rm',
+    'aws s3 rb',
+  ],
+  ...['gcloud * delete', 'gcloud * * delete', 'az * delete', 'gh * delete', 'docker volume rm', 'docker volume prune'],
 ]
-const INTERPRETERS = 'python[0-9.]*|perl|ruby|node|nodejs|deno|bun|php|lua|osascript'
-
-const mayDelete = `(?i)${START}(?:${deleting.join('|')})${END}`
-const pushing = `(?i)${anyOf(['push', 'send-pack'])}`
-const forcing = String.raw`(?i)(?:^|[^a-z0-9])(?:-[a-z0-9]*[fd]|-[a-z0-9]*["'\\]|--(?:${spelled('fo')}|${spelled('mi')}|${spelled('de')}|${spelled('pr')}|["'\\])|\+)|[$\x60]|\s["']?:[^\s:/]|mirror`
-const gpg = `(?i)${START}${spelled('gpg')}`
-const dotEnv = String.raw`(?i)(?:^|[^a-z0-9_)\]]|\$[a-z0-9_]+)["'\\]*\.${FILLER}(?:${spelled('env')}|[a-z]*[?*\[{$])|[*?\]]["']*e?n?v`
-const elevated = `(?i)${START}${anyOf(ELEVATED)}${END}`
-const indirect = [
-  // Runs text as code, or takes it from where it cannot be read.
-  `${START}(?:${spelled('eval')}|${spelled('source')}|${spelled('alias')}|base(?:32|64)|xxd|uudecode|openssl)${END}`,
-  `(?:^|[^a-z0-9.])${anyOf(SHELLS.map((name) => name.replace('\\', '')))}${END}`,
-  String.raw`${START}(?:${INTERPRETERS})\b[^;&|\n]*(?:\s-[a-z]*[cerp](?:[\s"'=]|$)|\s(?:--)?(?:eval|print|exec)\b|<|\s-(?:\s|$))`,
-  String.raw`\|\s*[^\s|;&]*(?:${INTERPRETERS})`,
-  String.raw`xargs\b[^;&|\n]*\s(?:-[a-z0-9]*i|--replace|${RUNNERS})|${START}parallel${END}`,
-  String.raw`system\s*\(|getline`,
-  String.raw`\x60|\$\(|[<>]\(|\$["']`,
-  String.raw`(?:^|[;&|\n])\s*\.\s`,
-  // An expansion that is or makes part of a command word.
-  String.raw`(?:^|[;&|({!\n]|\b(?:${RUNNERS})\s)\s*["'\\]*\$`,
-  String.raw`(?:^|[;&|({!\n])\s*[a-z_][a-z0-9_]*=\S*\s+["'\\]*\$`,
-  String.raw`[a-z]["']*\$[{@*a-z_]|\$\{[^}]*\}["']*[a-z]|\$[@*0-9]["']*[a-z]|\$\{?\w+\}?["']*\$|\$\{[^}]*[^a-z0-9_}][^}]*\}|-["']*\$`,
-  // A command word that the shell looks up by pattern, or puts together from braces.
-  String.raw`(?:^|[;&|({!\n]|\b(?:${RUNNERS})\s[^;&|\n]*)\s*[^\s;&|"'=]*(?:[?*]|\[[^\s\[])`,
-  String.raw`[a-z]\{[^}\s]*,|,[^{\s]*\}[a-z{]`,
-]
-
-const yaml = (pattern: string): string => JSON.stringify(pattern)
+/** Programs that delete with an option. */
+const DELETING_WITH = ['find', 'rsync', 'aws s3', 'curl', 'wget', 'http', 'https', 'xh', 'gh api']
+const PUSHING = ['git push', 'git send-pack']
+const ELEVATED = ['sudo', 'doas', 'su', 'pkexec', 'runas', 'runuser', 'gsudo', 'sudoedit']
+const DOT_ENV = ['.env', '.env.*']
 
 /** Rules for a tool that writes files, one for each name that its path goes by. */
 const WRITE_PATHS = ['file_path', 'path', 'notebook_path']
@@ -64,19 +53,30 @@ const writeRules = WRITE_PATHS.map(
     risk: high`,
 )
 
-const shellRule = (id: string, description: string, patterns: readonly string[], risk = 'high'): string => `
+const SHELL_TOOLS = '[Bash, shell, sh, exec, run_command, execute_command, "mcp__*__bash", "mcp__*__shell"]'
+
+/** One of the commands is enough. What cannot be read is for the rule that says so. */
+const shellRule = (id: string, description: string, commands: readonly string[]): string => `
   - id: ${id}
     description: ${description}
-    match: { tool: [Bash, shell, sh, exec, run_command, execute_command, "mcp__*__bash", "mcp__*__shell"] }
+    match: { tool: ${SHELL_TOOLS} }
     when:
-${patterns.map((pattern) => `      - { path: args.command, matches: ${yaml(pattern)} }`).join('\n')}
+      - any:
+${commands.map((command) => `          - { command: { ${command}, readable: true } }`).join('\n')}
     action: require_approval
-    risk: ${risk}`
+    risk: high`
 
 const unreadable = `
   - id: shell-unread
+    description: Runs a command that does not show what it runs.
+    match: { tool: ${SHELL_TOOLS} }
+    when: [{ command: { readable: false } }]
+    action: require_approval
+    risk: medium
+
+  - id: shell-missing
     description: Runs a command that is not where it can be read.
-    match: { tool: [Bash, shell, sh, exec, run_command, execute_command, "mcp__*__bash", "mcp__*__shell"] }
+    match: { tool: ${SHELL_TOOLS} }
     when: [{ path: args.command, exists: false }]
     action: require_approval
     risk: high`
@@ -108,19 +108,22 @@ rules:
     risk: high
 ${[...writeRules, unreadableWrite].join('\n')}
 ${[
-  shellRule('shell-delete', 'Runs a command that may delete.', [mayDelete]),
-  shellRule('shell-force-push', 'Runs a command that may rewrite or delete a remote branch.', [pushing, forcing]),
-  shellRule('shell-gpg', 'Runs gpg.', [gpg]),
-  shellRule('shell-env-file', 'Runs a command on an .env file.', [dotEnv]),
-  shellRule('shell-elevated', 'Runs a command as another user.', [elevated]),
-  ...indirect.map((pattern, index) =>
-    shellRule(
-      `shell-indirect-${index + 1}`,
-      'Runs a command that does not show what it runs.',
-      [`(?i)${pattern}`],
-      'medium',
-    ),
+  shellRule('shell-delete', 'Runs a command that may delete.', [
+    `runs: ${list(DELETING)}`,
+    'runs: git clean, without: dry-run',
+    `runs: ${list(DELETING_WITH)}, with: delete, without: dry-run`,
+  ]),
+  shellRule(
+    'shell-force-push',
+    'Runs a command that may rewrite or delete a remote branch.',
+    ['force', 'delete', 'mirror', 'prune'].map((option) => `runs: ${list(PUSHING)}, with: ${option}`),
   ),
+  shellRule('shell-gpg', 'Runs gpg.', [`runs: "gpg*"`]),
+  shellRule('shell-env-file', 'Runs a command on an .env file.', [
+    `args: ${list(DOT_ENV)}`,
+    `writes: ${list(DOT_ENV)}`,
+  ]),
+  shellRule('shell-elevated', 'Runs a command as another user.', [`runs: ${list(ELEVATED)}`]),
   unreadable,
 ].join('\n')}
 `

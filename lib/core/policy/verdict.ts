@@ -1,28 +1,20 @@
-import type { Json } from '../canonical-json.ts'
 import type { DecisionWord, Requirement, Risk, RuleRef, Threshold } from '../events.ts'
-
-/** What an agent wants to do, as policy sees it. */
-export interface PolicyAction {
-  tool: string
-  args: Json
-  agent: { name: string }
-  /** What the agent says about the call; it can only make the verdict stricter where rules use it for that. */
-  context: {
-    session?: string | null
-    user?: string | null
-    risk?: string | null
-    labels?: readonly string[] | null
-  }
-}
+import type { Level, RuleAction } from './policy.ts'
 
 export interface Verdict {
   effect: 'allow' | 'deny' | 'require_approval'
-  /** False when no rule spoke and the default decided. */
+  /** False when the default decided: no rule denied, asked or allowed. */
   matched: boolean
   rule: RuleRef
   risk: Risk
   /** What to ask for; there for require_approval alone. */
   approval?: VerdictApproval
+  /** What the call spends when it is forwarded, all of it or none; empty where it is denied. */
+  limits: readonly VerdictLimit[]
+  /** There when the agent's level asks where the rules alone would have allowed. */
+  autonomy?: { level: Level; categories: string[] }
+  /** What rules in `mode: shadow` would have said. */
+  shadow: readonly ShadowVerdict[]
 }
 
 export interface VerdictApproval {
@@ -35,4 +27,18 @@ export interface VerdictApproval {
   reasonRequired: DecisionWord[]
   onDisconnect: 'cancel' | 'keep'
   denialMemoryMs: number
+}
+
+export interface VerdictLimit {
+  ruleId: string
+  /** Calls with the same key are counted together: a hash, so that it tells nothing. */
+  key: string
+  limit: number
+  windowMs: number
+}
+
+export interface ShadowVerdict {
+  ruleId: string
+  action: RuleAction
+  why: string[]
 }

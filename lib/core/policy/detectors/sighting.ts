@@ -1,0 +1,5 @@
+/** What a detector saw, in words that hold nothing of the value itself, and where. */
+export interface Sighting {
+  message: string
+  path: string | null
+}
