@@ -25,12 +25,12 @@ export interface Load {
  * Rejects when an answer is not the one that belongs there.
  */
 export async function openLoad(target: Target): Promise<Load> {
-  const { hostname, port } = new URL(target.url)
+  const { agents, stream: streamUrl, decisions } = target.urls
   const connections = new Agent({ keepAlive: true, scheduling: 'lifo' })
   const requested = new Map<string, () => void>()
   let calls = 0
 
-  const stream = new WebSocket(`${target.url.replace('http', 'ws')}/v1/stream`, 'countersign.v1', {
+  const stream = new WebSocket(`${streamUrl.replace('http', 'ws')}/v1/stream`, 'countersign.v1', {
     headers: { authorization: `Bearer ${target.token}` },
     perMessageDeflate: false,
   })
@@ -43,15 +43,18 @@ export async function openLoad(target: Target): Promise<Load> {
   })
 
   const headers = (secret: string) => ({ authorization: `Bearer ${secret}`, 'content-type': 'application/json' })
-  const agentHeaders = headers(target.agentKey)
-  const approverHeaders = headers(target.token)
+  const addressOf = (url: string) => {
+    const { hostname, port } = new URL(url)
+    return { hostname, port }
+  }
+  const agent = { ...addressOf(agents), headers: headers(target.agentKey) }
+  const approver = { ...addressOf(decisions), headers: headers(target.token) }
   const decision = '{"decision":"approve"}'
 
   /** Resolves when the whole answer is here; rejects unless it is a 200. */
-  function post(path: string, secretHeaders: RequestOptions['headers'], body: string): Promise<void> {
+  function post(caller: RequestOptions, path: string, body: string): Promise<void> {
     return new Promise((resolve, reject) => {
-      const options = { hostname, port, path, method: 'POST', agent: connections, headers: secretHeaders }
-      const sent = request(options as RequestOptions, (response) => {
+      const sent = request({ ...caller, path, method: 'POST', agent: connections }, (response) => {
         if (response.statusCode !== 200) reject(new Error(`${path} was answered ${response.statusCode}`))
         response.on('error', reject).on('end', resolve).resume()
       })
@@ -64,14 +67,14 @@ export async function openLoad(target: Target): Promise<Load> {
     const key = `bench-${process.pid}-${call}`
     const id = target.idOf(key)
     const body = `{"tool":"stripe.refund","args":{"charge":"ch_${call}","amount":${call},"reason":"requested_by_customer"}}`
-    const held = post('/v1/actions', { ...agentHeaders, 'idempotency-key': key }, body)
+    const held = post({ ...agent, headers: { ...agent.headers, 'idempotency-key': key } }, '/v1/actions', body)
     await new Promise<void>((resolve, reject) => {
       requested.set(id, resolve)
       held.then(() => reject(NOT_HELD), reject)
     })
     requested.delete(id)
     const decidedAt = performance.now()
-    const decided = post(`/v1/approvals/${id}/decision`, approverHeaders, decision)
+    const decided = post(approver, `/v1/approvals/${id}/decision`, decision)
     await held
     resumeMs.push(performance.now() - decidedAt)
     await decided

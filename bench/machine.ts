@@ -63,3 +63,14 @@ export function cpuMsOf(pid: number): number | undefined {
     return undefined
   }
 }
+
+/** CPU time that everything on this machine has used so far, in milliseconds; undefined where there is no /proc. */
+export function busyMs(): number | undefined {
+  try {
+    // user nice system idle iowait irq softirq: all but those that wait.
+    const [, user, nice, system, , , irq, softirq] = readFileSync('/proc/stat', 'utf8').split(/\s+/, 8).map(Number)
+    return [user, nice, system, irq, softirq].reduce<number>((total, ticks) => total + (ticks ?? 0), 0) * TICK_MS
+  } catch {
+    return undefined
+  }
+}
