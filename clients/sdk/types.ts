@@ -60,6 +60,10 @@ export interface ApprovalView {
   }
   rule: { id: string; revision: string; ids: string[]; why: string[] }
   risk: Risk
+  /** What detectors and evaluators noticed; absent when nothing. Untrusted words. */
+  findings?: { detector: string; severity: Risk; message: string; path?: string }[]
+  /** Other arguments that an evaluator proposes, as a JSON merge patch (RFC 7396). Untrusted. */
+  suggestion?: { by: string; edits: object; reason?: string }
   approvers: string[]
   /** What each rule asks for: so many approvals from these (empty: from anybody). */
   requirements: { rule: string; anyOf: string[]; approve: number }[]

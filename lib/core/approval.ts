@@ -3,10 +3,12 @@ import type {
   ActionSummary,
   DecisionWord,
   DomainEvent,
+  Finding,
   Requirement,
   Risk,
   RuleRef,
   SettleOutcome,
+  Suggestion,
   Threshold,
 } from './events.ts'
 import type { HistoryEntry } from './history.ts'
@@ -74,6 +76,9 @@ export interface Approval {
   threshold: Threshold
   reasonRequired: DecisionWord[]
   denialMemoryMs: number
+  /** Not there in records that were written before there were any. */
+  findings?: Finding[]
+  suggestion?: Suggestion | null
   requestedAt: number
   expiresAt: number
   votes: Vote[]

@@ -5,7 +5,7 @@ import { brokenLink } from './history.ts'
 /** Hash of what never changes in a record: what was asked, by whom, under which rules. The first history entry holds it. */
 export function requestHash(approval: Approval): string {
   const { id, tenant, agent, action, rule, risk, approvers, requirements, threshold, reasonRequired } = approval
-  const { denialMemoryMs, requestedAt, expiresAt } = approval
+  const { denialMemoryMs, findings, suggestion, requestedAt, expiresAt } = approval
   return sha256Hex(
     canonicalJson({
       id,
@@ -19,6 +19,9 @@ export function requestHash(approval: Approval): string {
       threshold,
       reasonRequired,
       denialMemoryMs,
+      // A record without them hashes as it did before there were any.
+      findings,
+      suggestion,
       requestedAt,
       expiresAt,
     }),

@@ -55,6 +55,26 @@ export interface Threshold {
   deny: number
 }
 
+/** What a detector or an evaluator noticed, for the person who decides. Its words are untrusted and hold no secret. */
+export interface Finding {
+  /** A built-in detector (`secrets`), or `evaluator/` and the id of an external one. */
+  detector: string
+  severity: Risk
+  message: string
+  /** Where in the arguments (`args.env`), or null. */
+  path: string | null
+}
+
+/** Other arguments, as an evaluator proposes them; they count only when an approver takes them. */
+export interface Suggestion {
+  /** Id of the evaluator. */
+  by: string
+  /** A JSON merge patch (RFC 7396) on the arguments, as JSON text. Untrusted. */
+  edits: string
+  /** Untrusted. */
+  reason: string | null
+}
+
 export interface ApprovalRequested {
   id: string
   tenant: string
@@ -75,6 +95,8 @@ export interface ApprovalRequested {
   /** Milliseconds since the epoch. */
   requestedAt: number
   timeoutMs: number
+  findings: Finding[]
+  suggestion: Suggestion | null
 }
 
 export interface ApprovalDecide {

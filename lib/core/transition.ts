@@ -70,6 +70,8 @@ export function createApproval(event: ApprovalRequested, now: number): Approval 
     threshold: event.threshold,
     reasonRequired: event.reasonRequired,
     denialMemoryMs: event.denialMemoryMs,
+    findings: event.findings,
+    suggestion: event.suggestion,
     requestedAt: event.requestedAt,
     expiresAt: event.requestedAt + event.timeoutMs,
     votes: [],
@@ -133,7 +135,7 @@ function decide(approval: Approval, command: CommandOf<'decide'>, now: number): 
   if (edits !== null && approval.action.fingerprint === null)
     return refuse(approval, 'edits_not_allowed', 'The arguments were not read whole, so they cannot be edited.')
 
-  const mine = approval.votes.find((vote) => vote.by.name === by.name)
+  const mine = approval.votes.find((vote) => isSameVoter(vote.by, by))
   if (mine?.decision === decision) return { kind: 'unchanged', approval }
   if (mine) return refuse(approval, 'already_voted', `You have voted to ${mine.decision} already.`)
 
@@ -196,12 +198,20 @@ function ineligibility(approval: Approval, by: Approver): [ErrorCode, string] | 
 const isPerson = (by: Approver, name: string): boolean =>
   by.name === name || (by.email !== undefined && by.email === name)
 
-/** An empty list is open to every approver. */
+/** Names on the topic are claimed, not proven. */
+const isByTopic = ({ via }: Actor): boolean => via === 'topic'
+
+/** Whoever may write to the topic can give any name there: all that comes from it is one voter. */
+const isSameVoter = (one: Actor, other: Actor): boolean =>
+  isByTopic(one) || isByTopic(other) ? isByTopic(one) && isByTopic(other) : one.name === other.name
+
+/** An empty list is open to every approver; on any other stand people who have shown who they are. */
 const mayVote = (anyOf: readonly string[], by: Approver): boolean =>
   anyOf.length === 0 ||
-  anyOf.some((entry) =>
-    entry.startsWith('group:') ? by.groups.includes(entry.slice('group:'.length)) : isPerson(by, entry),
-  )
+  (!isByTopic(by) &&
+    anyOf.some((entry) =>
+      entry.startsWith('group:') ? by.groups.includes(entry.slice('group:'.length)) : isPerson(by, entry),
+    ))
 
 /** Deny: enough votes. Approve: enough votes in all, and enough for each rule that asked. */
 function isSettledBy(approval: Approval, votes: readonly Vote[], decision: DecisionWord): boolean {

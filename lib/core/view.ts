@@ -1,6 +1,7 @@
 import type { Actor } from './actor.ts'
 import { type Approval, Status } from './approval.ts'
-import type { ApprovalRequested, Requirement, Risk, SettleOutcome, Threshold } from './events.ts'
+import type { JsonObject } from './canonical-json.ts'
+import type { ApprovalRequested, Finding, Requirement, Risk, SettleOutcome, Threshold } from './events.ts'
 import type { HistoryEntry } from './history.ts'
 
 type ActorView = { id: string; name: string; type: Actor['type']; via: Actor['via'] }
@@ -24,6 +25,10 @@ export interface ApprovalView {
   }
   rule: { id: string; revision: string; ids: string[]; why: string[] }
   risk: Risk
+  /** What detectors and evaluators noticed; absent when nothing. Untrusted words. */
+  findings?: { detector: string; severity: Risk; message: string; path?: string }[]
+  /** Other arguments that an evaluator proposes: `edits` is a JSON merge patch (RFC 7396). Untrusted. */
+  suggestion?: { by: string; edits: JsonObject; reason?: string }
   /** Who may vote; empty: every approver. */
   approvers: string[]
   /** What each rule asks for: so many approvals from these (empty: from anybody). */
@@ -64,6 +69,8 @@ export function viewOfRequest(event: ApprovalRequested): ApprovalView {
   })
 }
 
+const viewOfFinding = ({ path, ...finding }: Finding) => (path === null ? finding : { ...finding, path })
+
 const instant = (ms: number): string => new Date(ms).toISOString()
 
 type Viewed = Omit<Approval, 'denialMemoryMs' | 'holders' | 'keep' | 'claim' | 'updatedAt' | 'outbox' | 'history'> & {
@@ -71,7 +78,7 @@ type Viewed = Omit<Approval, 'denialMemoryMs' | 'holders' | 'keep' | 'claim' | '
 }
 
 export function viewOf(approval: Viewed, { history = false } = {}): ApprovalView {
-  const { agent, action, settlement } = approval
+  const { agent, action, settlement, findings = [], suggestion = null } = approval
   return {
     id: approval.id,
     tenant: approval.tenant,
@@ -94,6 +101,16 @@ export function viewOf(approval: Viewed, { history = false } = {}): ApprovalView
     },
     rule: approval.rule,
     risk: approval.risk,
+    ...(findings.length === 0 ? {} : { findings: findings.map(viewOfFinding) }),
+    ...(suggestion === null
+      ? {}
+      : {
+          suggestion: {
+            by: suggestion.by,
+            edits: JSON.parse(suggestion.edits) as JsonObject,
+            ...(suggestion.reason === null ? {} : { reason: suggestion.reason }),
+          },
+        }),
     approvers: approval.approvers,
     requirements: approval.requirements,
     threshold: approval.threshold,

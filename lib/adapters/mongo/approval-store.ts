@@ -19,7 +19,7 @@ const SCAN_PAGE = 200
 const PRUNE_BATCH = 500
 /** One answer, not a first page of 101. What nobody waits for any more is not read on. */
 const READ = { batchSize: 1_000, maxTimeMS: DEADLINE_MS }
-const READS_IN_FLIGHT = 2
+const READS_IN_FLIGHT = 1
 
 /** Records as documents. `close` sends what waits and leaves the connection open: it belongs to its opener. */
 export function createMongoApprovalStore({ db, clock }: ApprovalStoreDeps): ApprovalStore {
@@ -35,6 +35,22 @@ export function createMongoApprovalStore({ db, clock }: ApprovalStoreDeps): Appr
       const found = await calls.run(() => approvals.find({ _id: { $in: ids } }, READ).toArray())
       const byId = new Map(found.map((document) => [document._id, approvalOf(document)]))
       return ids.map((id) => ({ value: byId.get(id) }))
+    },
+  })
+
+  const fits = createBatches<{ fingerprint: string; deniedSince: number }, Approval[]>({
+    inFlight: READS_IN_FLIGHT,
+    schedule: setImmediate,
+    send: async (asked) => {
+      const deniedSince = Math.min(...asked.map((each) => each.deniedSince))
+      const filter = {
+        'action.fingerprint': { $in: [...new Set(asked.map(({ fingerprint }) => fingerprint))] },
+        status: { $in: ANSWERING },
+        $nor: [{ status: Status.denied, endedAt: { $lt: deniedSince } }],
+      }
+      const options = { ...READ, sort: { requestedAt: 1, _id: 1 } } as const
+      const found = await calls.run(() => approvals.find(filter, options).toArray())
+      return asked.map((each) => ({ value: found.filter((document) => doesFit(document, each)).map(approvalOf) }))
     },
   })
 
@@ -71,15 +87,7 @@ export function createMongoApprovalStore({ db, clock }: ApprovalStoreDeps): Appr
         const counts = await approvals.aggregate<{ _id: string; count: number }>(pipeline, READ).toArray()
         return new Map(counts.map(({ _id, count }) => [_id, count]))
       }),
-    findByFingerprint: (fingerprint, deniedSince) =>
-      find(
-        {
-          'action.fingerprint': fingerprint,
-          status: { $in: ANSWERING },
-          $nor: [{ status: Status.denied, endedAt: { $lt: deniedSince } }],
-        },
-        { sort: { requestedAt: 1, _id: 1 } },
-      ),
+    findByFingerprint: (fingerprint, deniedSince) => open(() => fits.add({ fingerprint, deniedSince })),
     findDue: (now, limit) => find({ dueAt: { $lte: now } }, { sort: { dueAt: 1 }, limit }),
     nextDueAt: () =>
       read(async () => {
@@ -109,7 +117,7 @@ export function createMongoApprovalStore({ db, clock }: ApprovalStoreDeps): Appr
       }),
     async close() {
       closed = true
-      await Promise.all([gets.flush(), writes.flush()])
+      await Promise.all([gets.flush(), fits.flush(), writes.flush()])
     },
   }
 }
@@ -119,6 +127,11 @@ const olderThan = ({ requestedAt, id }: Pick<Approval, 'requestedAt' | 'id'>): F
   requestedAt: { $gte: requestedAt },
   $nor: [{ requestedAt, _id: { $lte: id } }],
 })
+
+const doesFit = (
+  { action, status, endedAt = 0 }: ApprovalDocument,
+  asked: { fingerprint: string; deniedSince: number },
+): boolean => action.fingerprint === asked.fingerprint && (status !== Status.denied || endedAt >= asked.deniedSince)
 
 function filterOf({ tenant, status, agent, tool, risk, q, after }: ListQuery): Filter<ApprovalDocument> {
   const not: Filter<ApprovalDocument>[] = []

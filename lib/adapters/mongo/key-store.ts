@@ -4,6 +4,7 @@ import { CountersignError } from '../../core/errors.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { Key, KeyStore, Pass } from '../../ports/key-store.ts'
 import { inTime } from './availability.ts'
+import { createBatches } from './batches.ts'
 import { keysIn, passesIn } from './collections.ts'
 
 export interface KeyDocument extends Omit<Key, 'id'> {
@@ -16,6 +17,7 @@ export interface PassDocument extends Pass {
 }
 
 const DUPLICATE_KEY = 11_000
+const READS_IN_FLIGHT = 1
 
 /** Keys and passes as documents. `close` leaves the connection open: it belongs to its opener. */
 export function createMongoKeyStore({ db, clock }: { db: Db; clock: Clock }): KeyStore {
@@ -26,8 +28,19 @@ export function createMongoKeyStore({ db, clock }: { db: Db; clock: Clock }): Ke
   const isAlive = (pass: Pass): boolean => pass.expiresAt > clock.now()
   const dropExpired = () => passes.deleteMany({ expiresAt: { $lte: clock.now() } })
 
-  async function find(filter: { _id: string } | { hash: string }): Promise<Key | undefined> {
-    const document = await calls.run(() => keys.findOne(filter))
+  /** Every request asks for one: those of one turn of the event loop share a read. */
+  const byHash = createBatches<string, Key | undefined>({
+    inFlight: READS_IN_FLIGHT,
+    schedule: setImmediate,
+    send: async (hashes) => {
+      const found = await calls.run(() => keys.find({ hash: { $in: [...new Set(hashes)] } }).toArray())
+      const known = new Map(found.map((document) => [document.hash, keyOf(document)]))
+      return hashes.map((hash) => ({ value: known.get(hash) }))
+    },
+  })
+
+  async function findById(id: string): Promise<Key | undefined> {
+    const document = await calls.run(() => keys.findOne({ _id: id }))
     return document ? keyOf(document) : undefined
   }
 
@@ -41,8 +54,8 @@ export function createMongoKeyStore({ db, clock }: { db: Db; clock: Clock }): Ke
           throw new CountersignError('invalid_request', 'That key exists already.', { cause: error })
         }
       }),
-    findByHash: (hash) => find({ hash }),
-    findById: (id) => find({ _id: id }),
+    findByHash: (hash) => byHash.add(hash),
+    findById,
     list: () => calls.run(async () => (await keys.find({}, { sort: { createdAt: 1, _id: 1 } }).toArray()).map(keyOf)),
     revoke: (id) =>
       calls.run(async () => {
