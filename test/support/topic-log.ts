@@ -47,10 +47,13 @@ export function topicLog(url: string, prefix: string): TopicLog {
     }
   }
 
+  // A broker that has just started answers before its partitions have leaders.
   const endsOf = (topic: string) =>
-    withAdmin((admin) => admin.fetchTopicOffsets(prefix + topic)).then((places) =>
-      places.map(({ partition, low, high }) => ({ topic, partition, low: Number(low), high: Number(high) })),
-    )
+    vi
+      .waitFor(() => withAdmin((admin) => admin.fetchTopicOffsets(prefix + topic)), PATIENCE)
+      .then((places) =>
+        places.map(({ partition, low, high }) => ({ topic, partition, low: Number(low), high: Number(high) })),
+      )
 
   function decoded(topic: string, value: Buffer | null, headers: Record<string, string>): DomainEvent | undefined {
     const known = TOPICS.find((each) => each === topic)
@@ -75,7 +78,9 @@ export function topicLog(url: string, prefix: string): TopicLog {
       try {
         await consumer.subscribe({ topics: topics.map((topic) => prefix + topic), fromBeginning: true })
         await new Promise<void>((resolve, reject) => {
-          consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error))
+          consumer.on(consumer.events.CRASH, ({ payload }) => {
+            if (!payload.restart) reject(payload.error)
+          })
           const running = consumer.run({
             autoCommit: false,
             eachBatch: async ({ batch }) => {
