@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
-import { uuidv7obj } from 'uuidv7'
+import { uuidv7, uuidv7obj } from 'uuidv7'
 import { avroCodec } from '../lib/adapters/avro/event-codec.ts'
+import { createHttpEvaluators } from '../lib/adapters/http/evaluator.ts'
 import { createApprovalStore } from '../lib/adapters/sqlite/approval-store.ts'
 import { type DataDirectory, openDataDirectory } from '../lib/adapters/sqlite/data-directory.ts'
 import { openDatabase } from '../lib/adapters/sqlite/database.ts'
@@ -16,6 +17,7 @@ import type { KeyStore } from '../lib/ports/key-store.ts'
 import { systemClock } from '../lib/runtime/clock.ts'
 import type { Config } from '../lib/runtime/config.ts'
 import { Directory } from '../lib/runtime/directory.ts'
+import { evaluatorKey } from '../lib/runtime/evaluator-key.ts'
 import { type KafkaSettings, readEngines, readGateName, readServiceKey } from '../lib/runtime/fleet-settings.ts'
 import type { Lifecycle } from '../lib/runtime/lifecycle.ts'
 import type { Logger } from '../lib/runtime/logger.ts'
@@ -111,6 +113,8 @@ export async function startUp(options: UpOptions = {}): Promise<Up> {
         retentionMs: config.retention.approvalsMs,
       })
       const { decider } = deciderService
+      const evaluators = createHttpEvaluators({ clock, newId: uuidv7, keyOf: evaluatorKey })
+      lifecycle.onClose('evaluators', () => evaluators.close())
       const gate = createGate({
         bus,
         decider,
@@ -118,6 +122,7 @@ export async function startUp(options: UpOptions = {}): Promise<Up> {
         log,
         metrics,
         policy: () => policy.current,
+        evaluatorOf: (settings) => evaluators.of(settings),
         newApprovalId: () => approvalIdFrom(uuidv7obj().bytes),
         name: gateName,
         config: config.gate,

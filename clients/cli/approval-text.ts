@@ -99,6 +99,12 @@ export function approvalCard(approval: ApprovalView, style: Style): string[] {
     `  ${colors.dim(`arguments (secrets masked${previewTruncated ? ', shortened' : ''})`)}`,
     ...previewLines(action.preview).map((line) => `    ${line}`),
     ...section(
+      'findings',
+      (approval.findings ?? []).map((finding) => findingText(finding, colors)),
+      colors,
+    ),
+    ...(approval.suggestion === undefined ? [] : suggestionLines(approval.suggestion, colors)),
+    ...section(
       'votes',
       approval.votes.map((vote) => voteText(vote, style)),
       colors,
@@ -113,6 +119,19 @@ export function approvalCard(approval: ApprovalView, style: Style): string[] {
 
 const section = (title: string, lines: readonly string[], { dim }: Colors): string[] =>
   lines.length === 0 ? [] : ['', `  ${dim(title)}`, ...lines.map((line) => `    ${line}`)]
+
+const findingText = (
+  { detector, severity, message, path }: NonNullable<ApprovalView['findings']>[number],
+  colors: Colors,
+): string => {
+  const place = path === undefined ? '' : `  ${colors.dim(printable(path))}`
+  return `${riskPaint(severity, colors)(printable(severity))}  ${printable(detector)}  ${printable(message)}${place}`
+}
+
+function suggestionLines({ by, edits, reason }: NonNullable<ApprovalView['suggestion']>, colors: Colors): string[] {
+  const title = `suggested by ${printable(by)}, as changes to the arguments${quoted(reason)}`
+  return section(title, jsonText(edits, 2).split('\n').map(printable), colors)
+}
 
 /** A preview that was cut is no JSON any more: then it is shown as it is. */
 function previewLines(preview: string): string[] {

@@ -1,6 +1,6 @@
 import type { ApprovalView, Decision } from '../sdk/types.ts'
 import { observeServerTime } from './clock.ts'
-import type { Problem, Session } from './wire.ts'
+import type { DecisionMore, Problem, Session } from './wire.ts'
 
 /** Longer than any answer that does not wait for a person. */
 export const ANSWER_TIMEOUT_MS = 15_000
@@ -73,8 +73,5 @@ export const listDecided = async (limit: number): Promise<ApprovalView[]> =>
 export const getApproval = async (id: string): Promise<ApprovalView> =>
   (await call('GET', `/v1/approvals/${encodeURIComponent(id)}`)) as ApprovalView
 
-export const postDecision = async (id: string, decision: Decision, reason?: string): Promise<ApprovalView> =>
-  (await call('POST', `/v1/approvals/${encodeURIComponent(id)}/decision`, {
-    decision,
-    ...(reason === undefined ? {} : { reason }),
-  })) as ApprovalView
+export const postDecision = async (id: string, decision: Decision, more: DecisionMore): Promise<ApprovalView> =>
+  (await call('POST', `/v1/approvals/${encodeURIComponent(id)}/decision`, { decision, ...more })) as ApprovalView

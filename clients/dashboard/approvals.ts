@@ -3,8 +3,15 @@ import type { ApprovalView, Decision } from '../sdk/types.ts'
 import { getApproval, Refusal } from './api.ts'
 import { plainText } from './invisible.ts'
 
-/** `needs`: the decision that waits for a reason. */
-export type Alert = { text: string; needs?: Decision }
+/** What a viewer can answer; `suggested` approves with the edits that an evaluator proposes. */
+export type Answer = Decision | 'suggested'
+
+/** Edits count only where one vote decides: all who vote must mean the same arguments. */
+export const canTakeSuggestion = ({ suggestion, threshold }: ApprovalView): boolean =>
+  suggestion !== undefined && threshold.approve === 1
+
+/** `needs`: the answer that waits for a reason. */
+export type Alert = { text: string; needs?: Answer }
 
 export type Phase =
   | { kind: 'open'; alert?: Alert }

@@ -1,18 +1,20 @@
 import { useLayoutEffect, useRef } from 'preact/hooks'
-import type { ApprovalView, Decision } from '../sdk/types.ts'
-import type { Card } from './approvals.ts'
+import type { ApprovalView } from '../sdk/types.ts'
+import type { Answer, Card } from './approvals.ts'
 import { Countdown, Moment } from './countdown.tsx'
+import { Findings } from './findings.tsx'
 import { cardAttributes } from './keys.ts'
 import { Outcome } from './outcome.tsx'
 import { Preview } from './preview.tsx'
 import { Reply } from './reply.tsx'
+import { Suggestion } from './suggestion.tsx'
 import { Untrusted } from './text.tsx'
 import type { Session } from './wire.ts'
 
 export interface CardProps {
   card: Card
   session: Session
-  onDecide: (card: Card, decision: Decision) => void
+  onDecide: (card: Card, answer: Answer) => void
   onDismiss: (card: Card) => void
 }
 
@@ -70,10 +72,12 @@ export function CardView({ card, session, onDecide, onDismiss }: CardProps) {
             ))}
           </p>
         </dd>
+        <Findings findings={approval.findings} />
         <Approvers requirements={approval.requirements} />
         {phase.kind !== 'settled' && <Votes approval={approval} />}
       </dl>
       <Preview json={approval.action.preview} truncated={approval.action.previewTruncated} />
+      {approval.suggestion !== undefined && <Suggestion suggestion={approval.suggestion} />}
       {phase.kind === 'settled' ? (
         <div class="settled">
           {phase.late !== undefined && (

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
-import type { Decision } from '../sdk/types.ts'
 import { listDecided } from './api.ts'
 import {
+  type Answer,
   announcement,
   apply,
   applyPast,
@@ -44,17 +44,17 @@ export function Desk({ session }: { session: Session }) {
   useEffect(() => {
     if (stream === undefined) return undefined
     return listenToKeys({
-      onDecide(id, decision) {
+      onDecide(id, answer) {
         const card = cards.value.find((each) => each.id === id)
         if (card === undefined || !mayDecide(session) || voteOf(session, card.approval.value)) return
-        void decide(card, decision, stream)
+        void decide(card, answer, stream)
       },
       onHelp: () => help.current?.showModal(),
     })
   }, [stream, session])
 
   if (stream === undefined) return null
-  const onDecide = (card: Card, decision: Decision) => void decide(card, decision, stream)
+  const onDecide = (card: Card, answer: Answer) => void decide(card, answer, stream)
   return (
     <>
       <Header session={session} stream={stream} onHelp={() => help.current?.showModal()} />

@@ -4,6 +4,7 @@ const KEYS: [keys: string[], what: string][] = [
   [['J', '↓'], 'Next card'],
   [['K', '↑'], 'Card before'],
   [['Y'], 'Approve the focused card'],
+  [['U'], 'Approve it with the arguments that an evaluator suggests'],
   [['N'], 'Deny the focused card'],
   [['R'], 'Write a reason'],
   [['Enter'], 'In a reason that was asked for: send it'],
@@ -27,7 +28,9 @@ export function Help({ dialog }: { dialog: RefObject<HTMLDialogElement | null> }
           </div>
         ))}
       </dl>
-      <p class="note">Y and N act on the card that has the focus, and on no other. They do nothing while you type.</p>
+      <p class="note">
+        Y, U and N act on the card that has the focus, and on no other. They do nothing while you type.
+      </p>
       <form method="dialog">
         <button type="submit" class="primary">
           Close

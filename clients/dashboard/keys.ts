@@ -1,4 +1,4 @@
-import type { Decision } from '../sdk/types.ts'
+import type { Answer } from './approvals.ts'
 
 const CARD_ATTRIBUTE = 'data-card'
 
@@ -10,12 +10,12 @@ export const cardIdOf = (element: Element | null): string | undefined =>
   element?.closest(`[${CARD_ATTRIBUTE}]`)?.getAttribute(CARD_ATTRIBUTE) ?? undefined
 
 export interface KeyActions {
-  onDecide(id: string, decision: Decision): void
+  onDecide(id: string, answer: Answer): void
   onHelp(): void
 }
 
 const STEPS: Record<string, 1 | -1> = { j: 1, arrowdown: 1, k: -1, arrowup: -1 }
-const DECISIONS: Record<string, Decision> = { y: 'approve', n: 'deny' }
+const ANSWERS: Record<string, Answer> = { y: 'approve', n: 'deny', u: 'suggested' }
 
 /** A field can go while somebody types in it, when the request is decided elsewhere: what follows is no command. */
 const TYPING_MS = 1_500
@@ -52,11 +52,11 @@ export function listenToKeys({ onDecide, onHelp }: KeyActions): () => void {
     }
     const id = cardIdOf(focused)
     if (event.repeat || id === undefined) return
-    const decision = DECISIONS[key]
-    if (decision !== undefined) {
+    const answer = ANSWERS[key]
+    if (answer !== undefined) {
       // A reason that this asks for must not begin with the letter that asked.
       event.preventDefault()
-      onDecide(id, decision)
+      onDecide(id, answer)
     } else if (key === 'r') {
       event.preventDefault()
       focused?.closest(`[${CARD_ATTRIBUTE}]`)?.querySelector('textarea')?.focus()

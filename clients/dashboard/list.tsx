@@ -1,6 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
-import type { Decision } from '../sdk/types.ts'
-import { type Card, cards, dismiss, loaded } from './approvals.ts'
+import { type Answer, type Card, cards, dismiss, loaded } from './approvals.ts'
 import { CardView } from './card.tsx'
 import { now } from './clock.ts'
 import { cardIdOf } from './keys.ts'
@@ -14,7 +13,7 @@ const STILL_MS = 350
 const PAGE = 50
 
 /** The cards. None moves while somebody points at the list or types in it. */
-export function List({ session, onDecide }: { session: Session; onDecide: (card: Card, decision: Decision) => void }) {
+export function List({ session, onDecide }: { session: Session; onDecide: (card: Card, answer: Answer) => void }) {
   const list = useRef<HTMLElement>(null)
   const pointed = useRef(false)
   const [shown, setShown] = useState(PAGE)

@@ -1,6 +1,5 @@
 import { useLayoutEffect, useRef } from 'preact/hooks'
-import type { Decision } from '../sdk/types.ts'
-import type { Card } from './approvals.ts'
+import { type Answer, type Card, canTakeSuggestion } from './approvals.ts'
 import { mayDecide, voteOf } from './session.ts'
 import type { Session } from './wire.ts'
 
@@ -9,7 +8,7 @@ const REASON_LIMIT = 2_000
 export interface ReplyProps {
   card: Card
   session: Session
-  onDecide: (card: Card, decision: Decision) => void
+  onDecide: (card: Card, answer: Answer) => void
 }
 
 /** Approve, deny, and the reason. Observers, and those who voted already, see why there is nothing to press. */
@@ -74,6 +73,11 @@ export function Reply({ card, session, onDecide }: ReplyProps) {
         <button type="button" class="deny" disabled={deciding} onClick={() => onDecide(card, 'deny')}>
           Deny <Key name="N" />
         </button>
+        {canTakeSuggestion(approval) && (
+          <button type="button" class="suggested" disabled={deciding} onClick={() => onDecide(card, 'suggested')}>
+            Approve as suggested <Key name="U" />
+          </button>
+        )}
         <button type="button" class="approve" disabled={deciding} onClick={() => onDecide(card, 'approve')}>
           Approve <Key name="Y" />
         </button>

@@ -1,7 +1,7 @@
 import { type ReadonlySignal, signal } from '@preact/signals'
 import type { ApprovalView, Decision } from '../sdk/types.ts'
 import { ANSWER_TIMEOUT_MS, getSession, isUnauthenticated, postDecision, Refusal } from './api.ts'
-import type { ClientFrame, ServerFrame, SnapshotFrame } from './wire.ts'
+import type { ClientFrame, DecisionMore, ServerFrame, SnapshotFrame } from './wire.ts'
 
 /** `live` from the first snapshot on: what the page shows is what the server knows. */
 export type StreamStatus = 'connecting' | 'live' | 'reconnecting'
@@ -16,7 +16,7 @@ export interface StreamOptions {
 export interface Stream {
   status: ReadonlySignal<StreamStatus>
   /** Resolves with the record as it then stands; rejects with a Refusal. Sending the same decision again is safe. */
-  decide(id: string, decision: Decision, reason?: string): Promise<ApprovalView>
+  decide(id: string, decision: Decision, more: DecisionMore): Promise<ApprovalView>
   close(): void
 }
 
@@ -117,7 +117,7 @@ export function openStream({ onSnapshot, onEvent, onSignedOut }: StreamOptions):
     for (const waiter of [...waiters.values()]) waiter(undefined)
   }
 
-  function ask(id: string, decision: Decision, reason: string | undefined): Promise<Parameters<Waiter>[0]> {
+  function ask(id: string, decision: Decision, more: DecisionMore): Promise<Parameters<Waiter>[0]> {
     const current = socket
     if (current?.readyState !== WebSocket.OPEN) return Promise.resolve(undefined)
     lastRef += 1
@@ -134,7 +134,7 @@ export function openStream({ onSnapshot, onEvent, onSignedOut }: StreamOptions):
         resolve(answer)
       }
       waiters.set(ref, waiter)
-      send(current, { type: 'decide', ref, id, decision, ...(reason === undefined ? {} : { reason }) })
+      send(current, { type: 'decide', ref, id, decision, ...more })
     })
   }
 
@@ -158,10 +158,10 @@ export function openStream({ onSnapshot, onEvent, onSignedOut }: StreamOptions):
 
   return {
     status,
-    async decide(id, decision, reason) {
-      const answer = await ask(id, decision, reason)
+    async decide(id, decision, more) {
+      const answer = await ask(id, decision, more)
       if (answer instanceof Refusal) throw answer
-      return answer ?? postDecision(id, decision, reason)
+      return answer ?? postDecision(id, decision, more)
     },
     close,
   }

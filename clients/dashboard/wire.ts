@@ -39,4 +39,10 @@ export type ServerFrame =
 
 export type ClientFrame =
   | { type: 'subscribe'; after?: string }
-  | { type: 'decide'; ref: string; id: string; decision: Decision; reason?: string }
+  | ({ type: 'decide'; ref: string; id: string; decision: Decision } & DecisionMore)
+
+/** What may go with a decision; `edits` is a JSON merge patch (RFC 7396) on the arguments. */
+export interface DecisionMore {
+  reason?: string
+  edits?: object
+}

@@ -1,7 +1,6 @@
 import type { Actor } from './actor.ts'
 import { type Approval, Status } from './approval.ts'
-import type { JsonObject } from './canonical-json.ts'
-import type { ApprovalRequested, Finding, Requirement, Risk, SettleOutcome, Threshold } from './events.ts'
+import type { ApprovalRequested, Finding, Requirement, Risk, SettleOutcome, Suggestion, Threshold } from './events.ts'
 import type { HistoryEntry } from './history.ts'
 
 type ActorView = { id: string; name: string; type: Actor['type']; via: Actor['via'] }
@@ -28,7 +27,7 @@ export interface ApprovalView {
   /** What detectors and evaluators noticed; absent when nothing. Untrusted words. */
   findings?: { detector: string; severity: Risk; message: string; path?: string }[]
   /** Other arguments that an evaluator proposes: `edits` is a JSON merge patch (RFC 7396). Untrusted. */
-  suggestion?: { by: string; edits: JsonObject; reason?: string }
+  suggestion?: { by: string; edits: object; reason?: string }
   /** Who may vote; empty: every approver. */
   approvers: string[]
   /** What each rule asks for: so many approvals from these (empty: from anybody). */
@@ -71,6 +70,17 @@ export function viewOfRequest(event: ApprovalRequested): ApprovalView {
 
 const viewOfFinding = ({ path, ...finding }: Finding) => (path === null ? finding : { ...finding, path })
 
+/** Edits that are no JSON object can be in no request of ours: they are left out. */
+function viewOfSuggestion({ by, edits, reason }: Suggestion): Pick<ApprovalView, 'suggestion'> {
+  try {
+    const value: unknown = JSON.parse(edits)
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return {}
+    return { suggestion: { by, edits: value, ...(reason === null ? {} : { reason }) } }
+  } catch {
+    return {}
+  }
+}
+
 const instant = (ms: number): string => new Date(ms).toISOString()
 
 type Viewed = Omit<Approval, 'denialMemoryMs' | 'holders' | 'keep' | 'claim' | 'updatedAt' | 'outbox' | 'history'> & {
@@ -102,15 +112,7 @@ export function viewOf(approval: Viewed, { history = false } = {}): ApprovalView
     rule: approval.rule,
     risk: approval.risk,
     ...(findings.length === 0 ? {} : { findings: findings.map(viewOfFinding) }),
-    ...(suggestion === null
-      ? {}
-      : {
-          suggestion: {
-            by: suggestion.by,
-            edits: JSON.parse(suggestion.edits) as JsonObject,
-            ...(suggestion.reason === null ? {} : { reason: suggestion.reason }),
-          },
-        }),
+    ...(suggestion === null ? {} : viewOfSuggestion(suggestion)),
     approvers: approval.approvers,
     requirements: approval.requirements,
     threshold: approval.threshold,

@@ -21,6 +21,7 @@ export const ConfigFile = Type.Object(
           maxHoldsPerAgent: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
           maxWait: Type.Optional(DurationText),
           maxBody: Type.Optional(SizeText),
+          rateLimitShare: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 })),
         },
         closed,
       ),
@@ -65,7 +66,14 @@ export const ConfigFile = Type.Object(
 )
 
 export interface Config {
-  gate: { maxHolds: number; maxHoldsPerAgent: number; maxWaitMs: number; maxBodyBytes: number }
+  gate: {
+    maxHolds: number
+    maxHoldsPerAgent: number
+    maxWaitMs: number
+    maxBodyBytes: number
+    /** How much of each rate limit this gate lets through: above 0, at most 1. */
+    rateLimitShare: number
+  }
   approvers: {
     name: string
     email: string | undefined
@@ -116,6 +124,7 @@ export function loadConfig(options: { file: string; required?: boolean; env?: No
       maxHoldsPerAgent: file.gate?.maxHoldsPerAgent ?? 500,
       maxWaitMs: parseDuration(file.gate?.maxWait ?? '4m') ?? 0,
       maxBodyBytes: parseSize(file.gate?.maxBody ?? '1MiB'),
+      rateLimitShare: file.gate?.rateLimitShare ?? 1,
     },
     approvers: (file.approvers ?? []).map((approver) => ({
       name: approver.name,

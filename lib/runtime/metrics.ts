@@ -56,6 +56,31 @@ export function createMetrics() {
       labelNames: ['rule', 'action'],
       registers,
     }),
+    rateLimited: new Counter({
+      name: 'countersign_rate_limited_total',
+      help: 'Calls that a rate limit refused, by rule.',
+      labelNames: ['rule'],
+      registers,
+    }),
+    findings: new Counter({
+      name: 'countersign_findings_total',
+      help: 'What detectors noticed in calls that were asked or evaluated, by detector and severity.',
+      labelNames: ['detector', 'severity'],
+      registers,
+    }),
+    evaluations: new Counter({
+      name: 'countersign_evaluations_total',
+      help: 'Opinions of external evaluators: approve, deny, escalate, suggest, failed; counted says what each came to.',
+      labelNames: ['evaluator', 'opinion', 'counted'],
+      registers,
+    }),
+    evaluationSeconds: new Histogram({
+      name: 'countersign_evaluation_seconds',
+      help: 'From the question to an external evaluator to its opinion.',
+      labelNames: ['evaluator'],
+      buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30],
+      registers,
+    }),
     policyStale: new Gauge({
       name: 'countersign_policy_stale',
       help: '1 while the policy file is refused or gone and an older policy is in force.',

@@ -2,9 +2,11 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { type CompiledPolicy, compilePolicy } from '../core/policy/compile.ts'
 import { parsePolicy } from '../core/policy/parse.ts'
-import type { PolicyError } from '../core/policy/source.ts'
+import type { Policy } from '../core/policy/policy.ts'
+import { type PolicyError, PolicySource } from '../core/policy/source.ts'
 import { STARTER_POLICY } from '../core/policy/starter.ts'
 import { ConfigError } from './config.ts'
+import { evaluatorKeyFault } from './evaluator-key.ts'
 
 /** What stands at a path now. `digest` is the same as long as nothing changed. */
 export interface PolicyBytes {
@@ -70,10 +72,22 @@ export function judgePolicy({ bytes, problem }: PolicyBytes): PolicyContent {
   try {
     const parsed = parsePolicy(text)
     if (!parsed.ok) return { type: 'refused', faults: parsed.errors }
+    const faults = keyFaults(text, parsed.policy)
+    if (faults.length > 0) return { type: 'refused', faults }
     return { type: 'policy', policy: compilePolicy(parsed.policy) }
   } catch (error) {
     return refused(`the file cannot be judged (${error instanceof Error ? error.message : 'error'})`)
   }
+}
+
+/** Evaluators that could not be asked here: a process that judges by the policy needs the secrets that it names. */
+function keyFaults(text: string, { evaluators }: Policy): PolicyError[] {
+  const source = new PolicySource(text)
+  for (const [index, { secret }] of evaluators.external.entries()) {
+    const fault = secret === null ? undefined : evaluatorKeyFault(secret)
+    if (fault !== undefined) source.fail(['evaluators', 'external', index, 'secret'], fault)
+  }
+  return source.errors
 }
 
 const refused = (message: string): PolicyContent => ({

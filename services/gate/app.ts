@@ -4,12 +4,15 @@ import type { CompiledPolicy } from '../../lib/core/policy/compile.ts'
 import type { Bus, Subscription } from '../../lib/ports/bus.ts'
 import type { Clock } from '../../lib/ports/clock.ts'
 import type { Decider } from '../../lib/ports/decider.ts'
+import type { EvaluatorOf } from '../../lib/ports/evaluator.ts'
 import type { Config } from '../../lib/runtime/config.ts'
 import type { Logger } from '../../lib/runtime/logger.ts'
 import type { Metrics } from '../../lib/runtime/metrics.ts'
 import { actionRoutes } from './actions/routes.ts'
 import { Approvals } from './approvals.ts'
+import { Evaluations } from './evaluation.ts'
 import { Judge } from './judge.ts'
+import { Limits } from './limits.ts'
 
 export interface GateService {
   routes: FastifyPluginAsync
@@ -29,19 +32,32 @@ export function createGate(deps: {
   log: Logger
   metrics: Metrics
   policy: () => CompiledPolicy
+  evaluatorOf: EvaluatorOf
   newApprovalId: () => string
   /** The gate's name; holds of a former life under the same name are known to be dead. */
   name: string
   config: Config['gate']
 }): GateService {
-  const { bus, decider, clock, log, metrics, policy, newApprovalId, name, config } = deps
-  const approvals = new Approvals({ bus, decider, clock, log, metrics, newApprovalId, gate: name, limits: config })
+  const { bus, decider, clock, log, metrics, policy, evaluatorOf, newApprovalId, name, config } = deps
+  const limits = new Limits({ clock, metrics, share: config.rateLimitShare })
+  const approvals = new Approvals({
+    bus,
+    decider,
+    clock,
+    log,
+    metrics,
+    newApprovalId,
+    gate: name,
+    limits: config,
+    rateLimits: limits,
+  })
+  const evaluations = new Evaluations({ evaluatorOf, log, metrics })
   const judge = new Judge({ policy, log, metrics })
   let subscription: Subscription | undefined
 
   return {
     routes: async (app) => {
-      await app.register(actionRoutes, { approvals, decider, judge, gate: name, config })
+      await app.register(actionRoutes, { approvals, decider, judge, limits, evaluations, gate: name, config })
     },
     async start() {
       subscription = await bus.broadcast({

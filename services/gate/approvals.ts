@@ -6,18 +6,22 @@ import {
   type ApprovalDecided,
   type ApprovalRequested,
   type DomainEvent,
+  type Finding,
+  type Suggestion,
   Topic,
 } from '../../lib/core/events.ts'
-import type { Verdict } from '../../lib/core/policy/verdict.ts'
+import type { Verdict, VerdictLimit } from '../../lib/core/policy/verdict.ts'
 import { holderId } from '../../lib/core/transition.ts'
 import type { Bus } from '../../lib/ports/bus.ts'
 import type { Clock } from '../../lib/ports/clock.ts'
-import type { ClaimResult, Decider } from '../../lib/ports/decider.ts'
+import type { ClaimResult, Decider, SettleReport } from '../../lib/ports/decider.ts'
 import type { Logger } from '../../lib/runtime/logger.ts'
 import type { Metrics } from '../../lib/runtime/metrics.ts'
 import { Asked, type AskedApproval } from './asked.ts'
+import type { Evaluation } from './evaluation.ts'
 import { type Hold, Holds } from './holds.ts'
 import { Leaves } from './leaves.ts'
+import type { Limits } from './limits.ts'
 import { Outcomes } from './outcomes.ts'
 import { isCode, refused, refusedAs } from './refusals.ts'
 import { Turns } from './turns.ts'
@@ -42,11 +46,20 @@ export interface Call {
   signal: AbortSignal
   /** Why the rules in force now refuse what was asked under older ones; undefined when they do not. */
   objection: () => CountersignError | undefined
+  /** What detectors and evaluators noticed. */
+  findings: Finding[]
+  suggestion: Suggestion | null
+  /** What the call spends when it goes. */
+  limits: readonly VerdictLimit[]
+  /** Hears the evaluators, who speak before anybody is asked anew; null where there are none. */
+  evaluate: (() => Promise<Evaluation>) | null
 }
 
 export type Answer =
   /** The one use is this call's: go ahead, with the edits (a JSON merge patch as text) if there are any. */
   | { type: 'go'; approval: Approval; replayed: boolean }
+  /** Nobody need be asked. */
+  | { type: 'allow' }
   /** Nobody has decided yet; the caller comes back. */
   | { type: 'pending'; id: string; expiresAt: number; summary: string }
 
@@ -70,6 +83,7 @@ export class Approvals {
   readonly #gate: string
   readonly #turns = new Turns()
   readonly #leaves: Leaves
+  readonly #limits: Limits
   readonly asked: Asked
   readonly holds: Holds
   readonly outcomes: Outcomes
@@ -84,8 +98,10 @@ export class Approvals {
     /** Name of this gate; the same after a restart, where that is possible. */
     gate: string
     limits: { maxHolds: number; maxHoldsPerAgent: number }
+    rateLimits: Limits
   }) {
     const { clock, gate, limits } = deps
+    this.#limits = deps.rateLimits
     this.#bus = deps.bus
     this.#decider = deps.decider
     this.#clock = clock
@@ -118,7 +134,8 @@ export class Approvals {
     const hold = this.holds.open(call.agent.id, call.signal)
     this.#metrics.holds.set(this.holds.size)
     try {
-      const answer = await this.#turns.take(call.action.fingerprint ?? hold.holder, () => this.#enter(call, hold))
+      const answer = await (call.evaluate ? this.#hear(call, hold, call.evaluate) : this.#askInTurn(call, hold))
+      if (answer.type === 'allow') return answer
       if (answer.type === 'go') return await this.#deliver(answer, call)
       if (call.waitMs === 0) return answer
       return await this.#wait(answer, call, hold)
@@ -159,8 +176,46 @@ export class Approvals {
     }
   }
 
-  /** The record's answer to a call, or a place to wait; asks for a new approval when there is none. */
-  async #enter(call: Call, hold: Hold): Promise<Answer> {
+  /** Reports what came of a use; what was not executed spends nothing. Rejects as `Outcomes.report` does. */
+  async report(report: SettleReport): ReturnType<Outcomes['report']> {
+    const told = await this.outcomes.report(report)
+    this.#limits.reported(report.id, report.use, report.outcome)
+    return told
+  }
+
+  #inTurn<T>(call: Call, hold: Hold, none: () => Promise<T>): Promise<Answer | T> {
+    return this.#turns.take(call.action.fingerprint ?? hold.holder, () => this.#enter(call, hold, none))
+  }
+
+  #askInTurn(call: Call, hold: Hold): Promise<Answer> {
+    return this.#inTurn(call, hold, () => this.#ask(call, hold))
+  }
+
+  /**
+   * A standing decision comes before what an evaluator says. They are heard between two turns, so that the same calls
+   * do not wait for each other's opinions.
+   */
+  async #hear(call: Call, hold: Hold, evaluate: () => Promise<Evaluation>): Promise<Answer> {
+    const found = await this.#inTurn(call, hold, () => Promise.resolve(undefined))
+    if (found) return found
+    const evaluation = await evaluate()
+    switch (evaluation.effect) {
+      case 'deny':
+        throw evaluation.refusal
+      case 'allow': {
+        const spent = this.#limits.spend(call.limits)
+        if (spent instanceof CountersignError) throw spent
+        return { type: 'allow' }
+      }
+      case 'require_approval': {
+        const { findings, suggestion } = evaluation
+        return this.#askInTurn({ ...call, findings, suggestion }, hold)
+      }
+    }
+  }
+
+  /** The record's answer to a call, or a place to wait; `none` says what to do when there is nothing. */
+  async #enter<T>(call: Call, hold: Hold, none: () => Promise<T>): Promise<Answer | T> {
     const open = call.named === null ? this.#openFor(call) : undefined
     try {
       const found = await this.#claim(call, hold, call.named)
@@ -169,11 +224,11 @@ export class Approvals {
       // A new request is published and held even while the decider is away; what was asked before must be judged.
       if (open || call.named !== null || !isCode(error, 'decider_unavailable')) throw error
     }
-    if (!open) return this.#ask(call, hold)
+    if (!open) return none()
     const joined = await this.#joinOpen(open, call, hold)
     if (joined) return joined
     this.asked.forget(open.id)
-    return this.#ask(call, hold)
+    return none()
   }
 
   /** What this gate asked for on behalf of the same call. */
@@ -251,6 +306,9 @@ export class Approvals {
 
   /** Publishes the request; the waiter listens before that, so that no decision can come too early. */
   async #ask(call: Call, hold: Hold): Promise<Answer> {
+    // Nobody is asked for what could not go; whoever was asked already finds its answer above.
+    const limited = this.#limits.refusal(call.limits)
+    if (limited) throw limited
     if (call.signal.aborted) throw new CountersignError('approval_cancelled', 'The caller left.')
     const id = call.key ?? this.#newApprovalId()
     const requestedAt = this.#clock.now()
@@ -272,6 +330,8 @@ export class Approvals {
       denialMemoryMs: call.approval.denialMemoryMs,
       requestedAt,
       timeoutMs,
+      findings: call.findings,
+      suggestion: call.suggestion,
     }
     const event: DomainEvent = { topic: Topic.requested, eventId: `${id}:1`, at: requestedAt, data }
     this.asked.add({ id, agentId: call.agent.id, fingerprint: call.action.fingerprint, expiresAt })
@@ -355,7 +415,11 @@ export class Approvals {
     if (answer.type !== 'go' || answer.replayed) return answer
     const isGone = call.signal.aborted
     const objection = isGone ? new CountersignError('approval_cancelled', 'The caller left.') : call.objection()
-    if (!objection) return answer
+    const spent = objection ?? this.#limits.spend(call.limits, answer.approval.id)
+    if (!(spent instanceof CountersignError)) {
+      this.#limits.remember(answer.approval.id, answer.approval.claim?.use ?? 1, spent)
+      return answer
+    }
     this.outcomes.tell({
       tenant: call.tenant,
       id: answer.approval.id,
@@ -363,10 +427,14 @@ export class Approvals {
       use: answer.approval.claim?.use ?? null,
       outcome: 'not_executed',
       status: null,
-      detail: isGone ? 'The agent had left before it was answered.' : 'The rules had changed before it was answered.',
+      detail: isGone
+        ? 'The agent had left before it was answered.'
+        : objection
+          ? 'The rules had changed before it was answered.'
+          : 'A rate limit was used up before it was answered.',
       gate: this.#gate,
     })
-    throw objection
+    throw spent
   }
 
   /** Gives the place up; the caller does not wait until the decider knows. */

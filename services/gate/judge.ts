@@ -1,11 +1,31 @@
 import { CountersignError } from '../../lib/core/errors.ts'
+import type { Finding } from '../../lib/core/events.ts'
 import type { PolicyAction } from '../../lib/core/policy/action.ts'
 import type { CompiledPolicy } from '../../lib/core/policy/compile.ts'
 import { evaluate } from '../../lib/core/policy/evaluate.ts'
+import { escalated, highestRisk } from '../../lib/core/policy/opinion.ts'
+import type { ExternalEvaluator } from '../../lib/core/policy/policy.ts'
 import type { Verdict } from '../../lib/core/policy/verdict.ts'
 import { redactText } from '../../lib/core/preview.ts'
 import type { Logger } from '../../lib/runtime/logger.ts'
 import type { Metrics } from '../../lib/runtime/metrics.ts'
+
+/** What policy says of a call. */
+export interface Judgement {
+  verdict: Verdict
+  /** What a person would be asked; undefined where the rules deny, or let the call go and nobody else has a say. */
+  asked: Asked | undefined
+  /** Who must be heard before anybody is asked, and at which level. */
+  evaluators: readonly ExternalEvaluator[]
+  level: string
+}
+
+export interface Asked {
+  rule: Verdict['rule']
+  risk: Verdict['risk']
+  approval: NonNullable<Verdict['approval']>
+  findings: Finding[]
+}
 
 /** Judges calls by the policy in force, counts the verdicts, and tells what rules in shadow would have said. */
 export class Judge {
@@ -19,8 +39,9 @@ export class Judge {
     this.#metrics = deps.metrics
   }
 
-  judge(action: PolicyAction): Verdict {
-    const verdict = evaluate(this.#policy(), action)
+  judge(action: PolicyAction): Judgement {
+    const policy = this.#policy()
+    const verdict = evaluate(policy, action)
     this.#metrics.actions.inc({ effect: verdict.effect })
     for (const { ruleId: rule, action: would, why } of verdict.shadow) {
       this.#metrics.policyShadow.inc({ rule, action: would })
@@ -35,14 +56,29 @@ export class Judge {
       }
       this.#log.info(told, 'a rule in shadow would have spoken')
     }
-    return verdict
+    const { evaluators, autonomy } = policy.policy
+    return {
+      verdict,
+      asked: this.#askedOf(policy, verdict, action),
+      evaluators: evaluators.external,
+      level: action.agent.autonomy ?? autonomy.default,
+    }
+  }
+
+  #askedOf(policy: CompiledPolicy, verdict: Verdict, action: PolicyAction): Asked | undefined {
+    const isWatched = verdict.effect === 'allow' && policy.policy.evaluators.external.length > 0
+    const { rule, risk, approval } = isWatched ? escalated(policy, verdict) : verdict
+    if (verdict.effect === 'deny' || !approval) return undefined
+    const findings = policy.detect(action)
+    for (const { detector, severity } of findings) this.#metrics.findings.inc({ detector, severity })
+    return { rule, risk: highestRisk([risk, ...findings.map(({ severity }) => severity)]), approval, findings }
   }
 
   /**
    * Why a call that was asked under `asked`, and approved, may not go under the policy in force now; undefined when that
    * asks for the same, or allows it.
    */
-  objection(action: PolicyAction, asked: Verdict): CountersignError | undefined {
+  objection(action: PolicyAction, asked: Pick<Verdict, 'rule'>): CountersignError | undefined {
     const verdict = evaluate(this.#policy(), action)
     if (verdict.effect === 'allow') return undefined
     if (verdict.effect === 'deny') return denied(verdict)

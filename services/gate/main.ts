@@ -1,9 +1,11 @@
-import { uuidv7obj } from 'uuidv7'
+import { uuidv7, uuidv7obj } from 'uuidv7'
 import { createDeciderClient } from '../../lib/adapters/http/decider-client.ts'
 import { createDeciderHttp } from '../../lib/adapters/http/decider-http.ts'
+import { createHttpEvaluators } from '../../lib/adapters/http/evaluator.ts'
 import { createIdentityClient } from '../../lib/adapters/http/identity-client.ts'
 import { approvalIdFrom } from '../../lib/core/ids.ts'
 import { systemClock } from '../../lib/runtime/clock.ts'
+import { evaluatorKey } from '../../lib/runtime/evaluator-key.ts'
 import { readDecider, readGateName, readKafka } from '../../lib/runtime/fleet-settings.ts'
 import { createMetrics } from '../../lib/runtime/metrics.ts'
 import { PolicyWatch } from '../../lib/runtime/policy-watch.ts'
@@ -31,6 +33,8 @@ export const startGate = (options: ServiceOptions): Promise<RunningService & { r
       lifecycle.onClose('bus', () => bus.close())
       const http = createDeciderHttp(settings.decider)
       lifecycle.onClose('decider client', () => http.close())
+      const evaluators = createHttpEvaluators({ clock, newId: uuidv7, keyOf: evaluatorKey })
+      lifecycle.onClose('evaluators', () => evaluators.close())
       const gate = createGate({
         bus,
         decider: createDeciderClient(http),
@@ -38,6 +42,7 @@ export const startGate = (options: ServiceOptions): Promise<RunningService & { r
         log,
         metrics,
         policy: () => policy.current,
+        evaluatorOf: (settings) => evaluators.of(settings),
         newApprovalId: () => approvalIdFrom(uuidv7obj().bytes),
         name: settings.name,
         config: config.gate,

@@ -14,7 +14,7 @@ interface Room {
   packages: 'any' | string[]
 }
 
-const CORE_PACKAGES = ['canonicalize', 'yaml', 're2js', '@marcbachmann/cel-js']
+const CORE_PACKAGES = ['canonicalize', 'yaml', 're2js', '@marcbachmann/cel-js', 'unbash']
 const ANY = { node: 'any', packages: 'any' } as const
 const LIB = ['lib/core/', 'lib/ports/', 'lib/runtime/']
 

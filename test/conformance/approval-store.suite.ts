@@ -222,6 +222,20 @@ export function runApprovalStoreConformance(name: string, makeHarness: () => Pro
         const found = await store.findByFingerprint(action.fingerprint!, REQUESTED_AT + MINUTE)
         expect(found).toEqual([...may, standing])
       })
+
+      it('is told apart from others that are looked for at the same time, each with its own memory of denials', async () => {
+        const { action } = anApproval()
+        const refused = denied(anApproval({ action }), REQUESTED_AT + MINUTE)
+        const other = anApproval()
+        const store = await startWith(refused, other)
+        const found = await Promise.all([
+          store.findByFingerprint(action.fingerprint!, REQUESTED_AT + MINUTE),
+          store.findByFingerprint(action.fingerprint!, REQUESTED_AT + MINUTE + 1),
+          store.findByFingerprint(other.action.fingerprint!, REQUESTED_AT),
+          store.findByFingerprint('0'.repeat(64), REQUESTED_AT),
+        ])
+        expect(found).toEqual([[refused], [], [other], []])
+      })
     })
 
     describe('what is due', () => {

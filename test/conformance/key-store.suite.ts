@@ -39,6 +39,15 @@ export function runKeyStoreConformance(name: string, makeHarness: (clock: Clock)
       expect(await store.findById('unknown')).toBeUndefined()
     })
 
+    it('finds each of several keys that are asked for at the same time', async () => {
+      const { store } = await start()
+      const [one, two] = [aKey('one'), aKey('two')]
+      await store.insert(one)
+      await store.insert(two)
+      const hashes = [two.hash, 'unknown', one.hash, two.hash]
+      expect(await Promise.all(hashes.map((hash) => store.findByHash(hash)))).toEqual([two, undefined, one, two])
+    })
+
     it('refuses a key whose id or hash is taken, and keeps the first', async () => {
       const { store } = await start()
       const key = aKey('one')

@@ -43,7 +43,9 @@ export function approvalsCommand(deps: Deps): Command {
       .option('--all-pending', 'everything that is pending now; shows the list first')
       .option('-y, --yes', 'do not ask before deciding several')
     if (decision === 'approve')
-      verb.option('--edits <json>', 'approve with other arguments: a JSON merge patch (RFC 7396)', jsonObject)
+      verb
+        .option('--edits <json>', 'approve with other arguments: a JSON merge patch (RFC 7396)', jsonObject)
+        .option('--suggested', 'approve with the arguments that an evaluator suggests')
     verb.action((ids: string[] | undefined, options: DecideOptions) => decide(decision, ids ?? [], options, deps))
   }
 
@@ -101,7 +103,9 @@ async function show(id: string, options: Common, deps: Deps): Promise<void> {
   if (options.json) return terminal.out(jsonText(approval, 2))
   const style = { colors: terminal.colors, now: deps.now(), width: terminal.width() }
   for (const line of approvalCard(approval, style)) terminal.out(line)
-  if (approval.status === 'pending') terminal.err(`\nDecide: countersign approvals approve|deny ${id}`)
+  if (approval.status !== 'pending') return
+  terminal.err(`\nDecide: countersign approvals approve|deny ${id}`)
+  if (approval.suggestion) terminal.err(`As suggested: countersign approvals approve ${id} --suggested`)
 }
 
 async function expire(options: Common, deps: Deps): Promise<void> {

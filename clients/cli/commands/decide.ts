@@ -11,6 +11,7 @@ export type DecideOptions = ConnectionOptions & {
   json?: boolean
   reason?: string
   edits?: object
+  suggested?: boolean
   allPending?: boolean
   yes?: boolean
 }
@@ -25,11 +26,13 @@ const AT_ONCE = 8
 /** Decides each id for itself. Rejects with CliError when nothing was decided, or something was refused. */
 export async function decide(decision: Decision, given: string[], options: DecideOptions, deps: Deps): Promise<void> {
   const { terminal } = deps
-  const { reason, edits } = options
+  const { reason, suggested } = options
   if (options.allPending ? given.length > 0 : given.length === 0)
     throw usageError('Give approval ids, or --all-pending.')
   const many = options.allPending === true || given.length > 1
-  if (many && edits) throw usageError('--edits is for one approval.')
+  if (many && options.edits) throw usageError('--edits is for one approval.')
+  if (many && suggested) throw usageError('--suggested is for one approval.')
+  if (options.edits && suggested) throw usageError('Give --edits or --suggested, not both.')
   if (many && !options.yes && !terminal.interactive)
     throw usageError('Deciding several needs --yes where nobody can be asked.')
 
@@ -47,6 +50,7 @@ export async function decide(decision: Decision, given: string[], options: Decid
 
   const results = await eachOf(ids, async (id): Promise<Result> => {
     try {
+      const edits = suggested ? await suggestionOf(id, client) : options.edits
       const more = { ...(reason === undefined ? {} : { reason }), ...(edits === undefined ? {} : { edits }) }
       return { id, ok: true, approval: await client.approvals.decide(id, decision, more) }
     } catch (error) {
@@ -64,6 +68,13 @@ export async function decide(decision: Decision, given: string[], options: Decid
   const exit: ExitCode = exits.size === 1 ? exitOf(failed[0]) : 1
   if (results.length === 1 && failed[0]) throw new CliError(explain(failed[0]), exit)
   throw new CliError(`${failed.length} of ${results.length} failed.`, exit)
+}
+
+/** What an evaluator proposes; rejects with CliError when there is nothing. */
+async function suggestionOf(id: string, client: Client): Promise<object> {
+  const { suggestion } = await client.approvals.get(id)
+  if (!suggestion) throw new CliError(`No evaluator suggests anything for ${id}. Nothing was decided.`, 1)
+  return suggestion.edits
 }
 
 /** Shows everything pending and returns the ids: exactly what was shown is decided. */

@@ -145,7 +145,8 @@ class Deck {
     for (const line of approvalCard(next, { colors: terminal.colors, now: now(), width: terminal.width() }))
       terminal.out(line)
     const more = this.#open.size - 1
-    terminal.err(`\n[y] approve  [n] deny  [s] skip  [q] quit${more > 0 ? `   (${more} more)` : ''}`)
+    const suggested = next.suggestion ? '  [u] use what is suggested' : ''
+    terminal.err(`\n[y] approve${suggested}  [n] deny  [s] skip  [q] quit${more > 0 ? `   (${more} more)` : ''}`)
   }
 
   decided(approval: ApprovalView): void {
@@ -161,6 +162,7 @@ class Deck {
       if (key === 'q') return this.#quit()
       if (!this.#shown || this.#busy) return
       if (key === 'y') void this.#decide(this.#shown, 'approve')
+      if (key === 'u' && this.#shown.suggestion) void this.#decide(this.#shown, 'approve', this.#shown.suggestion.edits)
       if (key === 'n') void this.#decide(this.#shown, 'deny')
       if (key !== 's') return
       this.#skipped.add(this.#shown.id)
@@ -169,13 +171,14 @@ class Deck {
     })
   }
 
-  async #decide(approval: ApprovalView, decision: Decision): Promise<void> {
+  async #decide(approval: ApprovalView, decision: Decision, edits?: object): Promise<void> {
     const { terminal } = this.#deps
     this.#busy = true
     try {
       const reason = approval.reasonRequired.includes(decision) ? await this.#askReason() : undefined
       if (reason === '') return terminal.err('This decision needs a reason. Nothing was decided.')
-      const after = await this.#client.approvals.decide(approval.id, decision, reason === undefined ? {} : { reason })
+      const more = { ...(reason === undefined ? {} : { reason }), ...(edits === undefined ? {} : { edits }) }
+      const after = await this.#client.approvals.decide(approval.id, decision, more)
       if (!this.#open.has(approval.id)) return
       if (after.status !== 'pending') return this.decided(after)
       terminal.err('Your vote counts; it needs more.')

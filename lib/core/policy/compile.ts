@@ -2,6 +2,7 @@ import { canonicalJson, sha256Hex } from '../canonical-json.ts'
 import type { RuleRef } from '../events.ts'
 import { compileAutonomy, type JudgeLevel } from './autonomy.ts'
 import { type CompiledCondition, compileCondition } from './condition.ts'
+import { compileDetectors, type Detect } from './detectors/detect.ts'
 import type { Facts } from './facts.ts'
 import { compileLimit } from './limit.ts'
 import { compileMatch } from './match.ts'
@@ -30,6 +31,7 @@ export interface CompiledPolicy {
   rules: readonly CompiledRule[]
   index: RuleIndex
   judgeLevel: JudgeLevel
+  detect: Detect
   /** What the agent's level asks for. */
   levelApproval: VerdictApproval
   /** What is said when no rule spoke. */
@@ -55,6 +57,7 @@ export function compilePolicy(policy: Policy): CompiledPolicy {
     revision: shortHash(`[${base},${others},${revisionOf(rules.map(({ canonical }) => canonical))}]`),
     index: new RuleIndex(policy.rules.map(({ match }) => match)),
     judgeLevel: compileAutonomy(policy),
+    detect: compileDetectors(evaluators),
     levelApproval: {
       timeoutMs: settings.timeoutMs,
       approvers: [],

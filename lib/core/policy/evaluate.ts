@@ -110,12 +110,14 @@ function decide(policy: CompiledPolicy, facts: Facts, all: readonly Speaker[]): 
     effect: outcome,
     matched: effect !== undefined,
     rule: refOf(policy, spoke, limiting),
-    risk: raised(riskOf(outcome, [...spoke, ...limiting]), facts.action),
+    risk: raised(highest(riskOf(outcome, spoke), riskOf('allow', limiting)), facts.action),
     limits,
     shadow,
   }
-  if (outcome === 'require_approval')
-    verdict.approval = spoke.flatMap(({ compiled }) => compiled.approval ?? []).reduce(stricter)
+  if (outcome === 'require_approval') {
+    const [first, ...others] = spoke.flatMap(({ compiled }) => compiled.approval ?? [])
+    if (first) verdict.approval = others.reduce(stricter, first)
+  }
   return verdict
 }
 
@@ -167,19 +169,18 @@ function withLimits(
 /** A rule without a word on risk says `medium` where it asks or denies, and `low` where it lets run. */
 function riskOf(effect: Verdict['effect'], speakers: readonly Speaker[]): Risk {
   const floor = effect === 'allow' ? 'low' : 'medium'
-  return speakers.length === 0
-    ? floor
-    : highest(speakers.map(({ compiled, action }) => compiled.rule.risk ?? (action === 'rate_limit' ? 'low' : floor)))
+  let risk: Risk = speakers.length === 0 ? floor : 'low'
+  for (const { compiled } of speakers) risk = highest(risk, compiled.rule.risk ?? floor)
+  return risk
 }
 
-const highest = (risks: readonly Risk[]): Risk =>
-  risks.reduce((top, risk) => (RISKS.indexOf(risk) > RISKS.indexOf(top) ? risk : top), 'low')
+const highest = (a: Risk, b: Risk): Risk => (RISKS.indexOf(b) > RISKS.indexOf(a) ? b : a)
 
 /** The agent's own word can raise the risk, never lower it; a word that nobody knows is high. */
 function raised(risk: Risk, { context }: PolicyAction): Risk {
   const said: unknown = context.risk
   if (said === undefined || said === null) return risk
-  return highest([risk, RISKS.find((each) => each === said) ?? 'high'])
+  return highest(risk, RISKS.find((each) => each === said) ?? 'high')
 }
 
 const stricter = (a: VerdictApproval, b: VerdictApproval): VerdictApproval => ({

@@ -160,12 +160,12 @@ const OVERRIDES = ['x-http-method-override', 'x-http-method', 'x-method-override
 function methodsOf(action: PolicyAction): string[] {
   if (action.kind !== 'http') return []
   const { method, headers, body, target } = action.http
-  const overrides = OVERRIDES.flatMap((name) => headers[name] ?? [])
-  const fromQuery = target.queryValues?._method ?? []
-  const fromBody =
-    body.state === 'whole' && typeof body.value === 'object' && body.value !== null && !Array.isArray(body.value)
-      ? body.value._method
-      : undefined
-  const all = [method, ...overrides, ...fromQuery, ...(typeof fromBody === 'string' ? [fromBody] : [])]
-  return [...new Set(all.map((each) => each.trim().toUpperCase()))]
+  const all = [method]
+  for (const name of OVERRIDES) if (headers[name]) all.push(...headers[name])
+  if (target.queryValues?._method) all.push(...target.queryValues._method)
+  if (body.state === 'whole' && typeof body.value === 'object' && body.value !== null && !Array.isArray(body.value)) {
+    const { _method: inBody } = body.value
+    if (typeof inBody === 'string') all.push(inBody)
+  }
+  return all.map((each) => each.trim().toUpperCase())
 }

@@ -8,6 +8,7 @@ import {
   ACTIONS,
   AUTONOMY_RULE_ID,
   DEFAULT_RULE_ID,
+  EVALUATORS_RULE_ID,
   LIMIT_KEYS,
   type Policy,
   type RateLimit,
@@ -116,6 +117,7 @@ function labelOf(value: unknown): string {
 const RESERVED_IDS: Readonly<Record<string, string>> = {
   [DEFAULT_RULE_ID]: "the policy's default",
   [AUTONOMY_RULE_ID]: "the agent's level",
+  [EVALUATORS_RULE_ID]: 'the evaluators',
 }
 
 function readId(place: Place, ids: Set<string>): string | undefined {

@@ -142,3 +142,5 @@ export interface Policy {
 export const DEFAULT_RULE_ID = 'default'
 /** Stands for the autonomy level where it asks and no rule does. */
 export const AUTONOMY_RULE_ID = 'autonomy'
+/** Stands for the evaluators where one of them asks and no rule does. */
+export const EVALUATORS_RULE_ID = 'evaluators'

@@ -6,37 +6,17 @@
 const yaml = (text: string): string => JSON.stringify(text)
 const list = (texts: readonly string[]): string => `[${texts.map(yaml).join(', ')}]`
 
+const names = (text: string): string[] => text.split(', ')
+
 /** Programs that delete, whatever they are called with. */
 const DELETING = [
-  ...[
-    'rm',
-    'rmdir',
-    'unlink',
-    'shred',
-    'srm',
-    'rimraf',
-    'del-cli',
-    'trash*',
-    'wipe',
-    'wipefs',
-    'truncate',
-    'mkfs*',
-    'dd',
-  ],
-  ...['del', 'erase', 'rd', 'remove-item', 'removedirs'],
-  ...[
-    'kubectl delete',
-    'helm uninstall',
-    'helm delete',
-    'terraform destroy',
-    'aws * delete*',
-    'aws s3 rm',
-    'aws s3 rb',
-  ],
-  ...['gcloud * delete', 'gcloud * * delete', 'az * delete', 'gh * delete', 'docker volume rm', 'docker volume prune'],
+  ...names('rm, rmdir, unlink, shred, srm, rimraf, del-cli, trash*, wipe, wipefs, truncate, mkfs*, dd'),
+  ...names('del, erase, rd, remove-item, removedirs'),
+  ...names('kubectl delete, helm uninstall, helm delete, terraform destroy, aws * delete*, aws s3 rm, aws s3 rb'),
+  ...names('gcloud * delete, gcloud * * delete, az * delete, gh * delete, docker volume rm, docker volume prune'),
 ]
 /** Programs that delete with an option. */
-const DELETING_WITH = ['find', 'rsync', 'aws s3', 'curl', 'wget', 'http', 'https', 'xh', 'gh api']
+const DELETING_WITH = names('find, rsync, aws s3, curl, wget, http, https, xh, gh api')
 const PUSHING = ['git push', 'git send-pack']
 const ELEVATED = ['sudo', 'doas', 'su', 'pkexec', 'runas', 'runuser', 'gsudo', 'sudoedit']
 const DOT_ENV = ['.env', '.env.*']

@@ -15,7 +15,9 @@ import { abortOnDisconnect } from '../../../lib/runtime/disconnect.ts'
 import { parsePrefer } from '../../../lib/runtime/prefer.ts'
 import { ApprovalId, ApprovalSchema, answers, IdParams } from '../../../lib/runtime/schemas.ts'
 import type { Approvals, Call } from '../approvals.ts'
+import type { Evaluations } from '../evaluation.ts'
 import { denied, type Judge } from '../judge.ts'
+import type { Limits } from '../limits.ts'
 import { toolAction } from './tool-action.ts'
 
 const Text = Type.String({ minLength: 1, maxLength: 200 })
@@ -69,9 +71,11 @@ export const actionRoutes: FastifyPluginAsyncTypebox<{
   approvals: Approvals
   decider: Decider
   judge: Judge
+  limits: Limits
+  evaluations: Evaluations
   gate: string
   config: Config['gate']
-}> = async (app, { approvals, decider, judge, gate, config }) => {
+}> = async (app, { approvals, decider, judge, limits, evaluations, gate, config }) => {
   const agents = { access: ['agent'], audience: 'agent' } as const
 
   app.post(
@@ -101,10 +105,14 @@ export const actionRoutes: FastifyPluginAsyncTypebox<{
       const prefer = parsePrefer(request.headers.prefer)
       const key = keyOf(request)
       const judged = { kind: 'tool', tool, args: args as JsonObject, agent: { name: principal.name }, context } as const
-      const verdict = judge.judge(judged)
+      const { verdict, asked, evaluators, level } = judge.judge(judged)
       const rule = verdict.matched ? { id: verdict.rule.id, revision: verdict.rule.revision } : null
-      if (verdict.effect === 'allow') return { effect: 'allow' as const, args, rule }
-      if (verdict.effect === 'deny' || !verdict.approval) throw denied(verdict)
+      if (verdict.effect === 'allow' && !asked) {
+        const spent = limits.spend(verdict.limits)
+        if (spent instanceof CountersignError) throw spent
+        return { effect: 'allow' as const, args, rule }
+      }
+      if (!asked) throw denied(verdict)
 
       const agent = {
         id: principal.id,
@@ -112,30 +120,53 @@ export const actionRoutes: FastifyPluginAsyncTypebox<{
         session: redacted(context.session),
         user: redacted(context.user),
       }
-      const call: Call = {
-        tenant: principal.tenant,
+      const { tenant } = principal
+      const { rule: asking, risk, approval, findings } = asked
+      const action = toolAction({
+        tenant,
         agent,
-        action: toolAction({
-          tenant: principal.tenant,
-          agent,
-          tool,
-          args: args as JsonObject,
-          context,
-          ruleRevision: verdict.rule.revision,
-        }),
-        rule: verdict.rule,
-        risk: verdict.risk,
-        approval: verdict.approval,
+        tool,
+        args: args as JsonObject,
+        context,
+        ruleRevision: asking.revision,
+      })
+      const signal = abortOnDisconnect(reply)
+      const call: Call = {
+        tenant,
+        agent,
+        action,
+        rule: asking,
+        risk,
+        approval,
+        findings,
+        suggestion: null,
+        limits: verdict.limits,
+        evaluate:
+          evaluators.length === 0
+            ? null
+            : () =>
+                evaluations.evaluate({
+                  tenant,
+                  agent,
+                  level,
+                  action,
+                  // A finding can make the risk too high for an evaluator to take it.
+                  verdict: { ...verdict, risk },
+                  findings,
+                  evaluators,
+                  signal,
+                }),
         key,
         named: namedApproval(request),
-        keep: key !== null || verdict.approval.onDisconnect === 'keep',
+        keep: key !== null || approval.onDisconnect === 'keep',
         waitMs: prefer.respondAsync
           ? 0
           : Math.min((prefer.waitSeconds ?? Number.POSITIVE_INFINITY) * 1000, config.maxWaitMs),
-        signal: abortOnDisconnect(reply),
-        objection: () => judge.objection(judged, verdict),
+        signal,
+        objection: () => judge.objection(judged, asked),
       }
       const answer = await approvals.answer(call)
+      if (answer.type === 'allow') return { effect: 'allow' as const, args, rule }
       if (answer.type === 'go') {
         const { approval, replayed } = answer
         reply.header('countersign-approval', approval.id)
@@ -226,7 +257,7 @@ export const actionRoutes: FastifyPluginAsyncTypebox<{
     async (request, reply) => {
       const { id: agentId, tenant } = principalOf(request)
       const { status, detail, use } = request.body
-      const told = await approvals.outcomes.report({
+      const told = await approvals.report({
         tenant,
         id: request.params.id,
         agentId,

@@ -78,6 +78,9 @@ async function startFleet(gates: number, faults: Faults = {}) {
       decider: faults.decider?.(service.decider) ?? service.decider,
       clock: faults.clock ?? clock,
       ...{ log, metrics: createMetrics(), policy: () => policy, name: `gate-${index}`, config: config.gate },
+      evaluatorOf: () => {
+        throw new Error('the policy of the tests names no evaluator')
+      },
       newApprovalId: () => approvalIdFrom(uuidv7obj().bytes),
     })
     await gate.start()

@@ -68,7 +68,8 @@ const named = (host: string | undefined, path: string, sends: boolean): NamedHos
 /** Words that are known, no option, and no option's value. */
 const plainWords = ({ words }: Command): string[] =>
   words.flatMap((word, at) => {
-    const text = textOf(word)
+    // Of a URL with a part that only the shell knows, the host may be known all the same.
+    const text = textOf(word) ?? /^[a-z][a-z0-9+.-]*:\/\/[^/?#]+[/?#]/i.exec(headOf(word))?.[0]
     const before = words[at - 1]
     const isValue = before !== undefined && VALUED.test(textOf(before) ?? '')
     return text === undefined || text.startsWith('-') || isValue ? [] : [text]

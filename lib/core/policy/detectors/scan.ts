@@ -37,6 +37,7 @@ const MAX_NODES = 20_000
 const MAX_TEXT = 256 * 1024
 const MAX_LINES = 50
 const MAX_PATH = 200
+const MAX_NAME = 100
 const COMMAND_KEYS = new Set(['command', 'cmd', 'script', 'shell', 'bash', 'commandline', 'shellcommand'])
 const ARGUMENT_KEYS = new Set(['args', 'argv', 'arguments'])
 
@@ -136,6 +137,6 @@ const isTexts = (value: unknown): value is string[] =>
 const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)
 
 const stepText = (name: string): string => {
-  const shown = redactText(name.slice(0, 100))
+  const shown = redactText(name.length > MAX_NAME ? `${name.slice(0, MAX_NAME)}…` : name)
   return /^[A-Za-z_$][\w$-]*$/.test(shown) ? `.${shown}` : `[${JSON.stringify(shown)}]`
 }

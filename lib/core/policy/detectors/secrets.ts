@@ -3,9 +3,9 @@ import { secretSpans } from '../../secret-spans.ts'
 import type { Scan } from './scan.ts'
 import type { Sighting } from './sighting.ts'
 
-/** What stands for a secret without being one: `$TOKEN`, `${TOKEN}`, `{{ token }}`, `<token>`, `op://…`. */
+/** What stands for a secret without being one, behind a scheme (`Bearer`) or alone: `$TOKEN`, `${TOKEN}`, `{{ token }}`, `<token>`, `op://…`. */
 const REFERENCE =
-  /^["']?(?:\$\{?\w+\}?|\{\{.*\}\}|<[^<>]*>|%\w+%|(?:op|vault|secret|env|ssm|arn):.*|\[redacted\]|\*+|x{3,})["']?$/is
+  /^["']?(?:[a-z][\w-]{0,30}[ \t]+)?(?:\$\{?\w+\}?|\{\{.*\}\}|<[^<>]*>|%\w+%|(?:op|vault|secret|env|ssm|arn):.*|\[redacted\]|\*+|x{3,})["']?$/is
 
 /** Values that look like secrets, by their shape or by the name that they stand under. */
 export function secrets({ leaves, named }: Scan): Sighting[] {

@@ -31,7 +31,7 @@ export const MAX_LINE = 64 * 1024
 
 /** What a substitution or a here-document begins with: each is read again for each that it lies in. */
 const OPENERS = /[$<>][({]|<<|`/g
-const MAX_OPENERS = 1024
+const MAX_OPENERS = 256
 
 /**
  * Reads a line for sh, bash or zsh: every program that it would run, also inside substitutions, bodies, texts for other

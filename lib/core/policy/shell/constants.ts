@@ -31,7 +31,8 @@ export class Constants {
 
   /** To be called for each statement after it was read, in the order of the text. */
   settle(statement: Statement, evaluate: (word: Word) => string | undefined): void {
-    if (statement.background || this.#anySet) return
+    // With separators of its own, a value falls into other words than it shows.
+    if (statement.background || this.#anySet || this.#counts.has('IFS')) return
     const { command } = statement
     const first = command.type === 'AndOr' ? command.commands[0] : command
     if (first?.type !== 'Command' || first.name || first.suffix.length > 0) return

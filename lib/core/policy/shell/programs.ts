@@ -111,6 +111,7 @@ export const RUNNERS: ReadonlyMap<string, Runner> = new Map(
     script: runner(
       'aefq | ctmBIOTE | append return flush quiet force | command timing log-out log-in log-io log-timing echo',
       {
+        skip: 1,
         texts: ['-c', '--command'],
       },
     ),

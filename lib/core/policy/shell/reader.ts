@@ -5,18 +5,16 @@ import {
   type ParsedScript,
   type Pipeline,
   parse,
-  type Redirection,
   type SyntaxNode,
   type TestCommand,
 } from 'unbash'
 import type { Command } from './command-line.ts'
 import { Constants, namesIn, SETTERS } from './constants.ts'
-import { expand, expandAssignment, expandWhole } from './expansion.ts'
+import { expand, expandAssignment } from './expansion.ts'
+import { clip } from './grammar.ts'
+import { type Input, outputOf, redirectsOf } from './redirect.ts'
 import { runProgram } from './run.ts'
-import { ANY, dropHead, headOf, literal, textOf, type Word } from './word.ts'
-
-/** What a program finds on its standard input: nothing of note, something that cannot be read, or this text. */
-export type Input = 'none' | 'unknown' | Word
+import { dropHead, headOf, literal, textOf, type Word } from './word.ts'
 
 /** How a program is run. */
 export interface Run {
@@ -95,6 +93,8 @@ export class Reader {
     const words = compose ? [literal('compose'), ...rest] : rest
     this.commands.push({ name, program, words, via, writes, reads, assigns })
     for (const assigned of assigns) if (RUNNING_VARIABLES.test(assigned)) this.refuse(`${assigned} is set`)
+    // `time -o f rm` is a program of its own for dash, and a word of the shell for bash.
+    if (/^-./.test(name)) this.refuse('a program whose name begins with a hyphen')
     if (/[^\x20-\x7e]/.test(name)) this.refuse('a program with letters that look like others')
     if (words.some((word) => LOOKALIKE_DASH.test(headOf(word)))) this.refuse('a word with a dash that is not a hyphen')
     if (name !== '') runProgram(this, name, words, run)
@@ -136,7 +136,7 @@ export class Reader {
         this.#command(node, cx)
         return
       case 'Redirected': {
-        const { input, writes, reads } = this.#redirects(node.redirects, cx)
+        const { input, writes, reads } = redirectsOf(node.redirects, cx.constants, cx.input)
         if (writes.length + reads.length > 0)
           this.commands.push({ name: '', program: '', words: [], via: cx.via, writes, reads, assigns: [] })
         this.#walk(node.command, { ...cx, input })
@@ -222,29 +222,14 @@ export class Reader {
     let input = cx.input
     for (const command of node.commands) {
       this.#walk(command, { ...cx, input })
-      input = this.#output(command, cx)
+      input = outputOf(command, cx.constants)
     }
-  }
-
-  /** What a program is known to print: `echo` and `printf` with plain words, `cat` of a here-document. */
-  #output(node: SyntaxNode, cx: Context): Input {
-    if (node.type !== 'Command' || !node.name) return 'unknown'
-    const words = [node.name, ...node.suffix.flatMap((part) => (part.type === 'Word' ? [part] : []))]
-    const texts = words.flatMap((word) => expand(word, cx.constants)).map(textOf)
-    if (texts.includes(undefined) || words.length !== 1 + node.suffix.length - node.redirects.length) return 'unknown'
-    const [name, ...rest] = texts
-    if (name === 'cat' && rest.length === 0) return this.#redirects(node.redirects, cx).input
-    if (node.redirects.length > 0 || rest.some((text) => text?.includes('\\'))) return 'unknown'
-    if (name === 'echo') return literal(`${(rest[0] === '-n' ? rest.slice(1) : rest).join(' ')}\n`)
-    if (name === 'printf' && rest.length === 1 && !rest[0]?.includes('%')) return literal(rest[0] ?? '')
-    if (name === 'printf' && rest.length === 2 && rest[0] === '%s') return literal(rest[1] ?? '')
-    return 'unknown'
   }
 
   #command(node: CommandNode, cx: Context): void {
     const { constants, via, depth } = cx
     const assigns = node.prefix.flatMap((part) => (part.type === 'Assignment' ? [part.name] : []))
-    const { input, writes, reads } = this.#redirects([...node.redirects], cx)
+    const { input, writes, reads } = redirectsOf(node.redirects, constants, cx.input)
     const words: Word[] = node.name ? expand(node.name, constants) : []
     for (const part of node.suffix)
       if (part.type === 'Word') words.push(...expand(part, constants))
@@ -266,44 +251,6 @@ export class Reader {
     if (name !== undefined && SUBSCRIPTS.has(name)) this.#subscriptWords(name, words.slice(1))
     this.run({ words, via, input, depth: depth, writes, reads, assigns })
     forEachChild(node, (child) => this.#walk(child, { ...cx, input: 'unknown' }))
-  }
-
-  #redirects(redirects: readonly Redirection[], cx: Context): { input: Input; writes: Word[]; reads: Word[] } {
-    const writes: Word[] = []
-    const reads: Word[] = []
-    let input = cx.input
-    for (const redirect of redirects) {
-      const descriptor = redirect.descriptor?.type === 'FileDescriptor' ? redirect.descriptor.value : undefined
-      if (redirect.type === 'HereDoc') {
-        const { text, parts } = redirect.body
-        const body = parts ? expandWhole(parts, cx.constants) : literal(redirect.delimiter?.quoted ? text : bare(text))
-        const tabs = redirect.operator === '<<-'
-        input = tabs
-          ? {
-              ...body,
-              pieces: body.pieces.map((piece) => (typeof piece === 'string' ? piece.replace(/^\t+/gm, '') : piece)),
-            }
-          : body
-        continue
-      }
-      const [target = { pieces: [ANY], many: false }] = redirect.target ? expand(redirect.target, cx.constants) : []
-      if (redirect.type === 'HereString') {
-        input = redirect.target?.parts ? expandWhole(redirect.target.parts, cx.constants) : target
-        continue
-      }
-      const text = textOf(target)
-      const { operator } = redirect
-      if ((operator === '<&' || operator === '>&') && text !== undefined && /^(?:\d+-?|-)$/.test(text)) {
-        if (operator === '<&' && (descriptor ?? 0) === 0) input = 'unknown'
-        continue
-      }
-      if (operator === '<' || operator === '<&' || operator === '<>') {
-        reads.push(target)
-        if ((descriptor ?? 0) === 0) input = text === '/dev/null' ? 'none' : 'unknown'
-      }
-      if (operator !== '<' && operator !== '<&') writes.push(target)
-    }
-    return { input, writes, reads }
   }
 
   /** `((…))` and `[[…]]` are commands for dash, which knows neither. */
@@ -348,6 +295,7 @@ export class Reader {
       const text = textOf(word)
       if (text === undefined) this.refuse('the name of a variable that is not known')
       else if (/[[][^\]]*[`$]/.test(text)) this.refuse('an index that runs code')
+      else if (RUNNING_VARIABLES.test(text.replace(/[[=].*$/s, ''))) this.refuse(`${clip(text)} is set`)
     }
   }
 
@@ -380,7 +328,7 @@ const SUBSCRIPTS = new Set('test [ printf read unset declare typeset local let m
 
 /** Variables that make a program or a shell run what they name, whatever it is called with. */
 const RUNNING_VARIABLES =
-  /^(?:LD_PRELOAD|LD_AUDIT|DYLD_INSERT_LIBRARIES|BASH_ENV|ENV|PROMPT_COMMAND|PS[0-4]|PERL5OPT|PERL5DB|RUBYOPT|PYTHONSTARTUP|BASH_FUNC_.*|GIT_CONFIG.*|LESSOPEN|LESSCLOSE)$/
+  /^(?:LD_PRELOAD|LD_AUDIT|DYLD_INSERT_LIBRARIES|BASH_ENV|ENV|PROMPT_COMMAND|PS[0-4]|PERL5OPT|PERL5DB|RUBYOPT|PYTHONSTARTUP|BASH_FUNC_.*|GIT_CONFIG.*|LESSOPEN|LESSCLOSE|BASH_CMDS|BASH_ALIASES|[gs]?aliases|functions|commands)$/
 const COMMAND_VARIABLES =
   /^(?:\w*PAGER|\w*EDITOR|VISUAL|BROWSER|GIT_SSH_COMMAND|GIT_SSH|GIT_EXTERNAL_DIFF|GIT_ASKPASS|SSH_ASKPASS|SHELL|RSYNC_RSH)$/
 
@@ -400,6 +348,3 @@ const nameless = ({ via }: Context, assigns: readonly string[]): Command => ({
   reads: [],
   assigns,
 })
-
-/** In a here-document, a backslash quotes these alone. */
-const bare = (text: string): string => text.replace(/\\(?:([$`\\])|\n)/g, '$1')

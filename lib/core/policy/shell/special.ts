@@ -1,10 +1,9 @@
+import { git } from './git.ts'
 import { grammar, scanOptions } from './grammar.ts'
-import { SUBCOMMANDS } from './programs.ts'
+import { type Look, takesCommand } from './look.ts'
 import { joined, lastValue, type Running } from './run.ts'
+import { awkRuns, makeRuns, sedRuns } from './scripts.ts'
 import { ANY, ANY_WORDS, dropHead, headOf, literal, type Piece, textOf, type Word } from './word.ts'
-
-/** Looks into one program; true when there is no more to look for. */
-type Look = (running: Running) => boolean
 
 const XARGS = grammar(
   '0rtpxo | IiLlnPsdEeaJRS | null no-run-if-empty verbose interactive exit open-tty show-limits replace max-lines eof | max-args max-procs max-chars delimiter arg-file process-slot-var',
@@ -183,23 +182,6 @@ const has =
   (_: readonly (string | undefined)[], { words }: Running) =>
     words.some((word) => pattern.test(headOf(word)) || (word.many && headOf(word) === ''))
 
-/** Options of these programs whose value is a command for a shell. */
-const takesCommand =
-  (names: RegExp): Look =>
-  ({ reader, words, run, name }) => {
-    for (const [at, word] of words.entries()) {
-      const head = headOf(word)
-      const found = names.exec(head)
-      if (!found) continue
-      const attached = head.length > found[0].length || (textOf(word) === undefined && word.pieces.length > 1)
-      const value = attached
-        ? { ...word, pieces: [head.slice(found[0].length), ...word.pieces.slice(1)] }
-        : words[at + 1]
-      if (value) reader.readText(value, [...run.via, name], run.depth + 1)
-    }
-    return false
-  }
-
 /** rsync adds the host to what `-e` names. */
 const rsync: Look = ({ reader, words }) => {
   for (const [at, word] of words.entries()) {
@@ -213,40 +195,6 @@ const rsync: Look = ({ reader, words }) => {
 }
 
 const PLAIN_SSH = /^(?:\S*\/)?ssh(?:\s+-(?:[46CqTaxn]+|[piloFc]\s*\S+))*\s*$/
-
-const SAFE_CONFIG =
-  /^(?:user\.|color\.|advice\.|core\.(?:quotepath|autocrlf|eol|safecrlf|filemode|longpaths|abbrev|ignorecase)=|commit\.gpgsign=|tag\.gpgsign=|init\.defaultbranch=|http\.(?:sslverify|postbuffer|version|extraheader|proxy)=|pull\.(?:rebase|ff)=|push\.default=|merge\.conflictstyle=|rebase\.(?:autostash|autosquash)=|diff\.(?:renames|algorithm|renamelimit)=|log\.|format\.|protocol\.version=|safe\.directory=|fetch\.|gc\.auto=|i18n\.)/i
-const RUNNING_CONFIG =
-  /alias\.|command|cmd|pager|editor|helper|hookspath|fsmonitor|sshcommand|askpass|program|textconv|driver|external|process|smudge|clean|include|receivepack|uploadpack|^!/i
-
-const git: Look = ({ reader, words, run }) => {
-  const options = SUBCOMMANDS.get('git')
-  const scan = options ? scanOptions(words, options) : 'its options are not known'
-  // What cannot be told apart is refused where the subcommand is looked for.
-  if (typeof scan === 'string') return false
-  for (const { name, value } of scan.options)
-    if ((name === '-c' && !SAFE_CONFIG.test(value ? headOf(value) : '')) || /^--(?:exec-path|config-env)/.test(name))
-      reader.refuse('git runs with a setting that may run a program')
-  const inner = words.slice(scan.rest)
-  const [first = '', ...texts] = inner.map(headOf)
-  if (texts.some((text) => /^ext::/.test(text))) reader.refuse('git runs the command of an ext:: address')
-  if (first === 'config' && texts.some((text) => !text.startsWith('-') && RUNNING_CONFIG.test(text)))
-    reader.refuse('git is told to run a program later')
-  if (first === 'filter-branch') reader.refuse('git filter-branch runs commands')
-  if (first === 'rebase') takesCommand(/^(?:-x|--exec=?)/)({ reader, name: 'git rebase', words: inner, run })
-  else if (texts.some((text) => RUNNING_OPTION.test(text))) reader.refuse('git runs a program that is one of its words')
-  if (/^(?:difftool|grep)$/.test(first) && texts.some((text) => /^(?:-x|--extcmd|-O|--open-files-in-pager)/.test(text)))
-    reader.refuse('git runs a program that is one of its words')
-  if (first === 'submodule') {
-    const at = texts.indexOf('foreach')
-    const rest = at < 0 ? [] : inner.slice(at + 2).filter((word) => !/^--?(?:recursive|q|quiet)$/.test(headOf(word)))
-    if (rest.length > 0) reader.readText(joined(rest), [...run.via, 'git submodule foreach'], run.depth + 1)
-  }
-  return false
-}
-
-/** `--upload-pack`, `--receive-pack`, `--exec`, and what git takes for them. */
-const RUNNING_OPTION = /^--(?:upl[a-z-]*|rece[a-z-]*|exe[a-z]*)(?:=|$)/
 
 /** By name, or name and subcommand. */
 export const SPECIAL: ReadonlyMap<string, Look> = new Map<string, Look>([
@@ -293,7 +241,7 @@ export const SPECIAL: ReadonlyMap<string, Look> = new Map<string, Look>([
   ['nawk', refuses('runs code that may run programs', awkRuns)],
   ['sed', refuses('has a script that may run programs', sedRuns)],
   ['gsed', refuses('has a script that may run programs', sedRuns)],
-  ['make', refuses('has an option that runs text', has(/^(?:--eval|-f-|-f$|SHELL=|--file=-)/))],
+  ['make', refuses('has an option that runs text', makeRuns)],
   [
     'tar',
     refuses(
@@ -321,70 +269,3 @@ export const SPECIAL: ReadonlyMap<string, Look> = new Map<string, Look>([
   ['start-process', refuses('runs a language that is not read', always)],
   ['wmic', refuses('runs a language that is not read', always)],
 ])
-
-function awkRuns(_: readonly (string | undefined)[], { words }: Running): boolean {
-  return words.some(
-    (word) =>
-      textOf(word) === undefined ||
-      /system|getline|\||print[^}]*>|@(?:load|include)|^-(?:l|e|-load|-source|-include|i)/.test(headOf(word)),
-  )
-}
-
-/** True unless every word that may be the script is of the plain kind: addresses, p, d, q, s without e and w, …. */
-function sedRuns(texts: readonly (string | undefined)[], { words }: Running): boolean {
-  const expressions: (string | undefined)[] = []
-  let first = true
-  for (let at = 0; at < texts.length; at++) {
-    const text = texts[at]
-    const word = words[at]
-    if (word && text === undefined && headOf(word).startsWith('-')) return true
-    if (text !== undefined && /^(?:-[A-Za-z]*e|--expression)$/.test(text)) {
-      expressions.push(texts[++at])
-      first = false
-    } else if (text !== undefined && /^--expression=/.test(text)) {
-      expressions.push(text.slice(13))
-      first = false
-    } else if (text !== undefined && /^-[nErsuzi]*e./.test(text)) {
-      expressions.push(text.replace(/^-[nErsuzi]*e/, ''))
-      first = false
-    } else if (text !== undefined && /^(?:-f|--file)/.test(text)) first = false
-    else if (text?.startsWith('-') && text !== '-') continue
-    else if (first) {
-      expressions.push(text)
-      first = false
-    }
-  }
-  // A part of a replacement that is not known may end it, and go on with another command.
-  return expressions.some((text) => text === undefined || !plainSed(text))
-}
-
-function plainSed(script: string): boolean {
-  let at = 0
-  const skipTo = (end: string): boolean => {
-    while (at < script.length && script[at] !== end) at += script[at] === '\\' ? 2 : 1
-    at++
-    return at <= script.length
-  }
-  while (at < script.length) {
-    const char = script[at] ?? ''
-    at++
-    if (/[\s;{}!,$~+0-9pdqQ=nNDPgGhHxlFz]/.test(char)) continue
-    if (char === '/') {
-      if (!skipTo('/')) return false
-      while (/[IM]/.test(script[at] ?? '')) at++
-    } else if (char === '\\') {
-      const end = script[at++] ?? ''
-      if (!skipTo(end)) return false
-    } else if (char === 's' || char === 'y') {
-      const end = script[at++] ?? ''
-      if (end === '' || end === '\n' || end === '\\' || !skipTo(end) || !skipTo(end)) return false
-      while (/[gpiIm0-9]/.test(script[at] ?? '')) at++
-      if (/[a-zA-Z]/.test(script[at] ?? '')) return false
-    } else if (/[aic]/.test(char)) {
-      while (at < script.length && script[at] !== '\n') at += script[at] === '\\' ? 2 : 1
-    } else if (/[btT:#]/.test(char)) {
-      while (at < script.length && script[at] !== '\n' && script[at] !== ';') at++
-    } else return false
-  }
-  return true
-}

@@ -46,6 +46,11 @@ export const payloads: { [T in Topic]: fc.Arbitrary<TopicEvents[T]> } = {
     denialMemoryMs: duration,
     requestedAt: millis,
     timeoutMs: duration,
+    findings: fc.array(
+      record({ detector: text, severity: fc.constantFrom(...RISKS), message: text, path: nullable(text) }),
+      { maxLength: 3 },
+    ),
+    suggestion: nullable(record({ by: text, edits: text, reason: nullable(text) })),
   }),
   'approval.decide': record({
     commandId: text,

@@ -244,6 +244,9 @@ describe('rate limits', () => {
     expect(keyOf('agent')).toBe(keyOf('agent', { context: { session: 's' } }))
     expect(keyOf('agent')).not.toBe(keyOf('agent', { agent: { name: 'other' } }))
     expect(keyOf('session')).not.toBe(keyOf('session', { context: { session: 's' } }))
+    expect(keyOf('session', { context: { session: 's' } })).not.toBe(
+      keyOf('session', { context: { session: 's' }, agent: { name: 'other' } }),
+    )
     expect(keyOf('tool')).toBe(keyOf('tool', { agent: { name: 'other' } }))
     expect(keyOf('[args.to]', {}, { to: 'a' })).not.toBe(keyOf('[args.to]', {}, { to: 'b' }))
     expect(keyOf('[args.to]', {}, { to: 'a' })).toBe(keyOf('[args.to]', {}, { to: 'A\u200b' }))
