@@ -5,12 +5,16 @@ import { DatabaseSync } from '@photostructure/sqlite'
 import { quantile } from './statistics.ts'
 
 /** What a reader must know of the machine to place a figure. */
-export interface Machine {
+export interface Hardware {
   cpu: string
   cores: number
   memoryGiB: number
   node: string
   platform: string
+}
+
+/** The same, where figures wait for the disk. */
+export interface Machine extends Hardware {
   /** One small durable SQLite transaction after the other, in milliseconds. */
   commitMs: { p50: number; p99: number }
 }
@@ -24,15 +28,16 @@ const TICK_MS = 10
 export function machine(directory: string): Machine {
   if (statfsSync(directory).type === TMPFS)
     throw new Error(`${directory} is in memory, so nothing is synced to a disk there: set TMPDIR to a place on a disk`)
-  return {
-    cpu: cpus()[0]?.model ?? 'unknown',
-    cores: cpus().length,
-    memoryGiB: Math.round(totalmem() / 1024 ** 3),
-    node: process.version,
-    platform: `${process.platform} ${process.arch}`,
-    commitMs: commitTimes(directory),
-  }
+  return { ...hardware(), commitMs: commitTimes(directory) }
 }
+
+export const hardware = (): Hardware => ({
+  cpu: cpus()[0]?.model ?? 'unknown',
+  cores: cpus().length,
+  memoryGiB: Math.round(totalmem() / 1024 ** 3),
+  node: process.version,
+  platform: `${process.platform} ${process.arch}`,
+})
 
 function commitTimes(directory: string): Machine['commitMs'] {
   const own = mkdtempSync(join(directory, 'commits-'))

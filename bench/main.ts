@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { embedded } from './embedded.ts'
 import { fleet } from './fleet.ts'
+import { policy } from './policy.ts'
 
 /** `npm run bench` runs all; `npm run bench -- fleet` the ones that are named. */
-const BENCHES = { embedded, fleet }
+const BENCHES = { embedded, fleet, policy }
 
 const isBench = (name: string): name is keyof typeof BENCHES => Object.hasOwn(BENCHES, name)
 

@@ -9,10 +9,7 @@ export function report(
   results: { machine: Machine; settings: Plan; levels: readonly Level[]; more?: Record<string, unknown> },
 ): void {
   const { machine, settings, levels, more = {} } = results
-  const file = fileURLToPath(new URL(`results/${name}.json`, import.meta.url))
-  mkdirSync(fileURLToPath(new URL('results', import.meta.url)), { recursive: true })
-  const date = new Date().toISOString()
-  writeFileSync(file, `${JSON.stringify({ date, machine, ...more, settings, levels }, rounded, 2)}\n`)
+  writeResults(name, { machine, ...more, settings, levels })
   const { cpu, cores, memoryGiB, node, commitMs } = machine
   console.log(
     [
@@ -24,6 +21,13 @@ export function report(
       '',
     ].join('\n'),
   )
+}
+
+/** Writes `results/<name>.json` with the date. */
+export function writeResults(name: string, results: object): void {
+  const file = fileURLToPath(new URL(`results/${name}.json`, import.meta.url))
+  mkdirSync(fileURLToPath(new URL('results', import.meta.url)), { recursive: true })
+  writeFileSync(file, `${JSON.stringify({ date: new Date().toISOString(), ...results }, rounded, 2)}\n`)
 }
 
 function table(levels: readonly Level[]): string[] {

@@ -7,6 +7,10 @@ export interface Deps {
   terminal: Terminal
   env: Readonly<Record<string, string | undefined>>
   version: string
+  /** The words that start this command: the program, its options and the script. */
+  self: readonly string[]
+  /** Everything on stdin. */
+  input(): Promise<Uint8Array<ArrayBuffer>>
   /** Milliseconds since the epoch. */
   now(): number
   /** Aborts at SIGINT or SIGTERM. From the first call on they no longer end the process by themselves. */

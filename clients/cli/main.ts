@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { arrayBuffer } from 'node:stream/consumers'
 import pc from 'picocolors'
 import type { Topic } from '../../lib/core/events.ts'
 import type { Deps } from './deps.ts'
@@ -255,6 +256,8 @@ const deps: Deps = {
   terminal: createTerminal(process, colored),
   env: process.env,
   version: version(),
+  self: [process.execPath, ...process.execArgv, ...process.argv.slice(1, 2)],
+  input: async () => new Uint8Array(await arrayBuffer(process.stdin)),
   now: Date.now,
   interrupted,
   onHangup,

@@ -3,6 +3,8 @@ import { approvalsCommand } from './commands/approvals.ts'
 import { auditCommand } from './commands/audit.ts'
 import { demoCommand } from './commands/demo.ts'
 import { dlqCommand } from './commands/dlq.ts'
+import { doctorCommand } from './commands/doctor.ts'
+import { hookCommand } from './commands/hook.ts'
 import { keysCommand } from './commands/keys.ts'
 import { logCommand } from './commands/log.ts'
 import { loginCommand } from './commands/login.ts'
@@ -31,7 +33,8 @@ Examples:
 Exit codes: 0 done, 1 refused or found bad, 2 usage or configuration, 3 unreachable.`,
     )
   const commands = [upCommand, demoCommand, approvalsCommand, keysCommand, loginCommand, auditCommand, logCommand]
-  for (const make of [...commands, policyCommand, dlqCommand]) program.addCommand(make(deps))
+  for (const make of [...commands, policyCommand, dlqCommand, hookCommand, doctorCommand])
+    program.addCommand(make(deps))
   for (const command of serviceCommands(deps)) program.addCommand(command)
   for (const command of allCommands(program))
     command.exitOverride().configureOutput({

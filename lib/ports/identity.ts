@@ -1,3 +1,4 @@
+import type { Level } from '../core/policy/policy.ts'
 import type { Role } from './key-store.ts'
 
 /** Who a credential belongs to. */
@@ -8,6 +9,9 @@ export interface Principal {
   role: Role
   groups: readonly string[]
   email: string | null
+  /** Of an agent, as the configuration says; left out where it says nothing. */
+  type?: string
+  autonomy?: Level
 }
 
 /** Tells who a credential belongs to. Rejects with `decider_unavailable` when that cannot be known now. */

@@ -14,6 +14,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Who may call the route. A route that says nothing is open to nobody. */
     access?: 'public' | readonly Role[]
+    /** The body is read before the caller is known: even the answer to a stranger depends on it. */
+    bodyFirst?: boolean
     /** Whom the route's errors speak to. */
     audience?: Audience
   }
@@ -30,13 +32,13 @@ export function principalOf(request: FastifyRequest): Principal {
 }
 
 /**
- * Identity on every route, before the body is read: 401 without a known credential, 403 without the role.
+ * Identity on every route, before the body is read or judged: 401 without a known credential, 403 without the role.
  * A browser's cookie counts for reading, and for writing only from our own origin.
  */
 export const access = fastifyPlugin<{ identity: Identity }>(
   async (app, { identity }) => {
     app.decorateRequest('principal', null)
-    app.addHook('onRequest', async (request) => {
+    const identify = async (request: FastifyRequest) => {
       const allowed = request.routeOptions.config.access
       if (allowed === 'public' || request.is404) return
       const principal = await authenticate(request, identity)
@@ -44,6 +46,12 @@ export const access = fastifyPlugin<{ identity: Identity }>(
       if (!allowed?.includes(principal.role))
         throw new CountersignError('forbidden', `The role ${principal.role} may not do that.`)
       request.principal = principal
+    }
+    app.addHook('onRequest', async (request) => {
+      if (!request.routeOptions.config.bodyFirst) await identify(request)
+    })
+    app.addHook('preValidation', async (request) => {
+      if (request.routeOptions.config.bodyFirst) await identify(request)
     })
   },
   { name: 'access', dependencies: ['@fastify/cookie'] },

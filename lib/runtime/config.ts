@@ -3,6 +3,7 @@ import { Ajv } from 'ajv'
 import { type Static, Type } from 'typebox'
 import { parseDocument } from 'yaml'
 import { parseDuration } from '../core/duration.ts'
+import { LEVELS, type Level } from '../core/policy/policy.ts'
 import { isLogLevel } from './logger.ts'
 
 const Name = Type.String({ pattern: '^[A-Za-z0-9._@-]{1,64}$' })
@@ -20,6 +21,7 @@ export const ConfigFile = Type.Object(
           maxHolds: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
           maxHoldsPerAgent: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
           maxWait: Type.Optional(DurationText),
+          hookWait: Type.Optional(DurationText),
           maxBody: Type.Optional(SizeText),
           rateLimitShare: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 })),
         },
@@ -44,7 +46,18 @@ export const ConfigFile = Type.Object(
       ),
     ),
     agents: Type.Optional(
-      Type.Array(Type.Object({ name: Name, tenant: Type.Optional(Name), keySha256: Type.Optional(Sha256) }, closed)),
+      Type.Array(
+        Type.Object(
+          {
+            name: Name,
+            tenant: Type.Optional(Name),
+            keySha256: Type.Optional(Sha256),
+            type: Type.Optional(Name),
+            autonomy: Type.Optional(Type.Enum([...LEVELS])),
+          },
+          closed,
+        ),
+      ),
     ),
     retention: Type.Optional(
       Type.Object({ approvals: Type.Optional(DurationText), events: Type.Optional(DurationText) }, closed),
@@ -70,6 +83,8 @@ export interface Config {
     maxHolds: number
     maxHoldsPerAgent: number
     maxWaitMs: number
+    /** Longest wait of one hook. */
+    hookWaitMs: number
     maxBodyBytes: number
     /** How much of each rate limit this gate lets through: above 0, at most 1. */
     rateLimitShare: number
@@ -82,7 +97,13 @@ export interface Config {
     tenant: string
     tokenSha256: string | undefined
   }[]
-  agents: { name: string; tenant: string; keySha256: string | undefined }[]
+  agents: {
+    name: string
+    tenant: string
+    keySha256: string | undefined
+    type: string | undefined
+    autonomy: Level | undefined
+  }[]
   retention: { approvalsMs: number; eventsMs: number }
   topics: {
     decide: 'refused' | 'allowed'
@@ -123,6 +144,7 @@ export function loadConfig(options: { file: string; required?: boolean; env?: No
       maxHolds: file.gate?.maxHolds ?? 10_000,
       maxHoldsPerAgent: file.gate?.maxHoldsPerAgent ?? 500,
       maxWaitMs: parseDuration(file.gate?.maxWait ?? '4m') ?? 0,
+      hookWaitMs: parseDuration(file.gate?.hookWait ?? '570s') ?? 0,
       maxBodyBytes: parseSize(file.gate?.maxBody ?? '1MiB'),
       rateLimitShare: file.gate?.rateLimitShare ?? 1,
     },
@@ -138,6 +160,8 @@ export function loadConfig(options: { file: string; required?: boolean; env?: No
       name: agent.name,
       tenant: agent.tenant ?? 'default',
       keySha256: agent.keySha256,
+      type: agent.type,
+      autonomy: agent.autonomy,
     })),
     retention: {
       approvalsMs: parseDuration(file.retention?.approvals ?? '90d') ?? 0,
@@ -155,6 +179,7 @@ export function loadConfig(options: { file: string; required?: boolean; env?: No
   if (config.retention.approvalsMs < config.retention.eventsMs)
     problems.push('retention.approvals must not be shorter than retention.events: events would outlive their records')
   if (config.gate.maxWaitMs < 1_000) problems.push('gate.maxWait must be at least 1s')
+  if (config.gate.hookWaitMs < 1_000) problems.push('gate.hookWait must be at least 1s')
   for (const list of ['agents', 'approvers'] as const) {
     const names = config[list].map(({ tenant, name }) => `${tenant}/${name}`)
     if (new Set(names).size < names.length) problems.push(`${list} must not name anybody twice`)

@@ -10,6 +10,8 @@ export const SESSION_MS = 12 * 3_600_000
 /** Who is who: the keys that the configuration lists, then those of the key store; and their browser sessions. */
 export class Directory implements Identity {
   readonly #listed = new Map<string, Principal>()
+  /** What the configuration says of agents, also of those whose key is in the key store. */
+  readonly #agents = new Map<string, Pick<Principal, 'type' | 'autonomy'>>()
   readonly #keys: KeyStore
   readonly #clock: Clock
 
@@ -26,8 +28,12 @@ export class Directory implements Identity {
         groups: [],
         email: null,
       })
-    for (const { name, tenant, keySha256 } of config.agents)
-      this.#list(keySha256, { id: `agent:${tenant}:${name}`, name, tenant, role: 'agent', groups: [], email: null })
+    for (const { name, tenant, keySha256, type, autonomy } of config.agents) {
+      const said = { ...(type === undefined ? {} : { type }), ...(autonomy === undefined ? {} : { autonomy }) }
+      this.#agents.set(`${tenant}/${name}`, said)
+      const id = `agent:${tenant}:${name}`
+      this.#list(keySha256, { id, name, tenant, role: 'agent', groups: [], email: null, ...said })
+    }
     for (const { name, tenant, tokenSha256, role, groups, email } of config.approvers)
       this.#list(tokenSha256, { id: `approver:${tenant}:${name}`, name, tenant, role, groups, email: email ?? null })
   }
@@ -49,7 +55,9 @@ export class Directory implements Identity {
     const listed = this.#listed.get(hash)
     if (listed) return listed
     const key = await this.#keys.findByHash(hash)
-    return key && principalOf(key)
+    if (!key) return undefined
+    const said = key.role === 'agent' ? this.#agents.get(`${key.tenant}/${key.name}`) : undefined
+    return { ...principalOf(key), ...said }
   }
 
   /** As `ofSession`, for who has the SHA-256 alone. */

@@ -131,7 +131,8 @@ const FASTIFY_CODES: Record<string, ErrorCode> = {
   FST_ERR_CTP_EMPTY_JSON_BODY: 'invalid_body',
 }
 
-function asProblem(error: FastifyError | CountersignError): { code: ErrorCode; details: ProblemDetails } {
+/** The code of any error, and what may be told of it. */
+export function asProblem(error: FastifyError | CountersignError): { code: ErrorCode; details: ProblemDetails } {
   if (error instanceof CountersignError) return error
   if (error.validation) {
     const code = error.validationContext === 'body' ? 'invalid_body' : 'invalid_request'

@@ -10,7 +10,9 @@ import type { Logger } from '../../lib/runtime/logger.ts'
 import type { Metrics } from '../../lib/runtime/metrics.ts'
 import { actionRoutes } from './actions/routes.ts'
 import { Approvals } from './approvals.ts'
+import { Asking } from './asking.ts'
 import { Evaluations } from './evaluation.ts'
+import { hookRoutes } from './hooks/routes.ts'
 import { Judge } from './judge.ts'
 import { Limits } from './limits.ts'
 
@@ -53,11 +55,13 @@ export function createGate(deps: {
   })
   const evaluations = new Evaluations({ evaluatorOf, log, metrics })
   const judge = new Judge({ policy, log, metrics })
+  const asking = new Asking({ approvals, judge, limits, evaluations })
   let subscription: Subscription | undefined
 
   return {
     routes: async (app) => {
-      await app.register(actionRoutes, { approvals, decider, judge, limits, evaluations, gate: name, config })
+      await app.register(actionRoutes, { asking, approvals, decider, gate: name, config })
+      await app.register(hookRoutes, { asking, approvals, gate: name, config })
     },
     async start() {
       subscription = await bus.broadcast({

@@ -14,10 +14,8 @@ import type { Config } from '../../../lib/runtime/config.ts'
 import { abortOnDisconnect } from '../../../lib/runtime/disconnect.ts'
 import { parsePrefer } from '../../../lib/runtime/prefer.ts'
 import { ApprovalId, ApprovalSchema, answers, IdParams } from '../../../lib/runtime/schemas.ts'
-import type { Approvals, Call } from '../approvals.ts'
-import type { Evaluations } from '../evaluation.ts'
-import { denied, type Judge } from '../judge.ts'
-import type { Limits } from '../limits.ts'
+import type { Approvals } from '../approvals.ts'
+import type { Asking } from '../asking.ts'
 import { toolAction } from './tool-action.ts'
 
 const Text = Type.String({ minLength: 1, maxLength: 200 })
@@ -68,14 +66,12 @@ const Reported = Type.Object({
 
 /** Where an agent asks before it runs a tool itself: ask, look, withdraw, report. */
 export const actionRoutes: FastifyPluginAsyncTypebox<{
+  asking: Asking
   approvals: Approvals
   decider: Decider
-  judge: Judge
-  limits: Limits
-  evaluations: Evaluations
   gate: string
   config: Config['gate']
-}> = async (app, { approvals, decider, judge, limits, evaluations, gate, config }) => {
+}> = async (app, { asking, approvals, decider, gate, config }) => {
   const agents = { access: ['agent'], audience: 'agent' } as const
 
   app.post(
@@ -104,69 +100,20 @@ export const actionRoutes: FastifyPluginAsyncTypebox<{
       const principal = principalOf(request)
       const prefer = parsePrefer(request.headers.prefer)
       const key = keyOf(request)
-      const judged = { kind: 'tool', tool, args: args as JsonObject, agent: { name: principal.name }, context } as const
-      const { verdict, asked, evaluators, level } = judge.judge(judged)
-      const rule = verdict.matched ? { id: verdict.rule.id, revision: verdict.rule.revision } : null
-      if (verdict.effect === 'allow' && !asked) {
-        const spent = limits.spend(verdict.limits)
-        if (spent instanceof CountersignError) throw spent
-        return { effect: 'allow' as const, args, rule }
-      }
-      if (!asked) throw denied(verdict)
-
-      const agent = {
-        id: principal.id,
-        name: principal.name,
-        session: redacted(context.session),
-        user: redacted(context.user),
-      }
-      const { tenant } = principal
-      const { rule: asking, risk, approval, findings } = asked
-      const action = toolAction({
-        tenant,
-        agent,
-        tool,
-        args: args as JsonObject,
-        context,
-        ruleRevision: asking.revision,
-      })
-      const signal = abortOnDisconnect(reply)
-      const call: Call = {
-        tenant,
-        agent,
-        action,
-        rule: asking,
-        risk,
-        approval,
-        findings,
-        suggestion: null,
-        limits: verdict.limits,
-        evaluate:
-          evaluators.length === 0
-            ? null
-            : () =>
-                evaluations.evaluate({
-                  tenant,
-                  agent,
-                  level,
-                  action,
-                  // A finding can make the risk too high for an evaluator to take it.
-                  verdict: { ...verdict, risk },
-                  findings,
-                  evaluators,
-                  signal,
-                }),
+      const answer = await asking.ask({
+        principal,
+        action: { kind: 'tool', tool, args: args as JsonObject, agent: principal, context },
+        describe: ({ agent, ruleRevision }) =>
+          toolAction({ tenant: principal.tenant, agent, tool, args: args as JsonObject, context, ruleRevision }),
         key,
         named: namedApproval(request),
-        keep: key !== null || approval.onDisconnect === 'keep',
+        keep: key !== null,
         waitMs: prefer.respondAsync
           ? 0
           : Math.min((prefer.waitSeconds ?? Number.POSITIVE_INFINITY) * 1000, config.maxWaitMs),
-        signal,
-        objection: () => judge.objection(judged, asked),
-      }
-      const answer = await approvals.answer(call)
-      if (answer.type === 'allow') return { effect: 'allow' as const, args, rule }
+        signal: abortOnDisconnect(reply),
+      })
+      if (answer.type === 'allow') return { effect: 'allow' as const, args, rule: answer.rule }
       if (answer.type === 'go') {
         const { approval, replayed } = answer
         reply.header('countersign-approval', approval.id)
@@ -288,9 +235,6 @@ function allowed(approval: Approval, args: JsonObject, replayed: boolean) {
     rule: { id: approval.rule.id, revision: approval.rule.revision },
   }
 }
-
-/** What the agent says of itself goes on record, so it is masked like everything that does. */
-const redacted = (text: string | undefined): string | null => (text === undefined ? null : redactText(text))
 
 /** The id that the Idempotency-Key leads to (draft-ietf-httpapi-idempotency-key-header), or null. */
 function keyOf(request: FastifyRequest): string | null {

@@ -186,3 +186,42 @@ test('expire says how many', async () => {
   expect(await countersign('approvals expire --all-stale', scene)).toMatchObject({ exit: 0, out: '3 expired' })
   expect((await countersign('approvals expire --all-stale --json', scene)).out).toBe('{"expired":3}')
 })
+
+const noticed: Partial<ApprovalView> = {
+  findings: [
+    { detector: 'destructive', severity: 'critical', message: 'Deletes \u001b[2J folders.', path: 'args.command' },
+    { detector: 'evaluator/judge', severity: 'medium', message: 'Suggests other arguments.' },
+  ],
+  suggestion: { by: 'judge', edits: { command: 'rm -rf ./build/tmp' }, reason: 'less\u202e' },
+}
+
+test('show tells what was noticed and what is suggested, made inert', async () => {
+  const { scene } = await decider(view(1, noticed))
+  const { out, err } = await countersign(`approvals show ${approvalId(1)}`, scene)
+  expect(out).toContain('critical  destructive  Deletes ␛[2J folders.  args.command')
+  expect(out).toContain('medium  evaluator/judge  Suggests other arguments.')
+  expect(out).toContain('suggested by judge, as changes to the arguments  “less\\u{202e}”')
+  expect(out).toContain('"command": "rm -rf ./build/tmp"')
+  expect(err).toContain(`approvals approve ${approvalId(1)} --suggested`)
+})
+
+test('--suggested approves with what an evaluator suggests', async () => {
+  const { scene, decisions } = await decider(view(1, noticed))
+  const { exit } = await countersign(`approvals approve ${approvalId(1)} --suggested --reason ok`, scene)
+  expect(exit).toBe(0)
+  expect(decisions()).toEqual([{ decision: 'approve', reason: 'ok', edits: { command: 'rm -rf ./build/tmp' } }])
+})
+
+test('--suggested decides nothing where nothing is suggested, or something else is said too', async () => {
+  const { scene, decisions } = await decider(view(1), view(2, noticed))
+  const none = await countersign(`approvals approve ${approvalId(1)} --suggested`, scene)
+  expect(none).toMatchObject({ exit: 1, err: expect.stringContaining('No evaluator suggests anything') })
+  for (const more of [
+    ['--edits', '{}'],
+    [approvalId(1), '--yes'],
+  ]) {
+    const line = ['approvals', 'approve', approvalId(2), '--suggested', ...more]
+    expect(await countersign(line, scene)).toMatchObject({ exit: 2 })
+  }
+  expect(decisions()).toEqual([])
+})

@@ -1,9 +1,13 @@
 import { EventEmitter, once } from 'node:events'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { run } from '../../../clients/cli/program.ts'
 import type { ApprovalView } from '../../../clients/sdk/index.ts'
 import { approvalId, problem, type Reply, refusal, serve, view } from '../sdk/fixture.ts'
 import { countersign, createScreen, depsOf, ownerAt, type Scene } from './fixture.ts'
+
+// The watch reads records once a second, and a busy machine takes its time.
+vi.setConfig({ testTimeout: 30_000 })
+const PATIENT = { timeout: 20_000 }
 
 const alice = { id: 'key_a', name: 'alice', type: 'user', via: 'http' } as const
 const decided = (record: ApprovalView, status: ApprovalView['status']): ApprovalView => ({
@@ -63,7 +67,7 @@ test('tells what is asked and what becomes of it, until it is interrupted', asyn
   const watch = watching(server.url, [])
   await expect.poll(() => watch.printed().out).toContain(`asked  ${approvalId(1)}  builder`)
   server.put(decided(view(1), 'settled'))
-  await expect.poll(() => watch.printed().out, { timeout: 3000 }).toContain(`approved by alice`)
+  await expect.poll(() => watch.printed().out, PATIENT).toContain(`approved by alice`)
   expect(await watch.end()).toBe(0)
 })
 
@@ -73,7 +77,7 @@ test('as JSON, one event a line', async () => {
   server.put(view(1))
   await expect.poll(() => watch.printed().out).not.toBe('')
   server.put(decided(view(1), 'denied'))
-  await expect.poll(() => watch.printed().out.split('\n'), { timeout: 3000 }).toHaveLength(2)
+  await expect.poll(() => watch.printed().out.split('\n'), PATIENT).toHaveLength(2)
   expect(
     watch
       .printed()
@@ -111,7 +115,7 @@ test('on a terminal, keys decide the card that is shown, once', async () => {
   watch.press('s')
   await expect.poll(() => watch.printed().out).toContain('build-4')
   server.put(decided(view(4), 'denied'))
-  await expect.poll(() => watch.printed().out, { timeout: 3000 }).toMatch(/denied by alice.*build-4/)
+  await expect.poll(() => watch.printed().out, PATIENT).toMatch(/denied by alice.*build-4/)
   watch.press('q')
   expect(server.decisions).toHaveLength(2)
   expect(await watch.end()).toBe(0)
@@ -133,4 +137,21 @@ test('a token that is revoked while it watches ends it; a server that comes back
   const result = await countersign('approvals watch', { owner: ownerAt(server.url) })
   expect(result.exit).toBe(2)
   expect(result.err).toContain('Trying again.')
+})
+
+test('u takes what an evaluator suggests, and does nothing where nothing is suggested', async () => {
+  const server = await decider()
+  const screen = watching(server.url, [], { answers: [], width: 100 })
+  server.put(view(1))
+  await expect.poll(() => screen.printed().err, PATIENT).toContain('[y] approve  [n] deny')
+  screen.press('u')
+  screen.press('n')
+  await expect.poll(() => server.decisions, PATIENT).toEqual([{ decision: 'deny' }])
+
+  server.put(view(2, { suggestion: { by: 'judge', edits: { amount: 4 } } }))
+  await expect.poll(() => screen.printed().err, PATIENT).toContain('[u] use what is suggested')
+  screen.press('u')
+  await expect
+    .poll(() => server.decisions, PATIENT)
+    .toEqual([{ decision: 'deny' }, { decision: 'approve', edits: { amount: 4 } }])
 })

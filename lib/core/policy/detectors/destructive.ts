@@ -1,5 +1,7 @@
 import { commandFits } from '../shell/command-fit.ts'
+import type { CommandLine } from '../shell/command-line.ts'
 import { type CommandSpec, parseCommandSpec } from '../shell/command-spec.ts'
+import { SAME } from '../shell/programs.ts'
 import { commandsOf, knownWords, type Scan } from './scan.ts'
 import type { Sighting } from './sighting.ts'
 import { looksLikeSql, sqlDamage } from './sql.ts'
@@ -64,7 +66,7 @@ const COMMANDS: readonly [what: string, spec: CommandSpec][] = [
         'doctl * delete',
         'doctl * * delete',
         'heroku *:destroy',
-        'flyctl *  destroy',
+        'flyctl * destroy',
         'gsutil rb',
         'bq rm',
         'gh repo delete',
@@ -107,13 +109,28 @@ const DATABASE_CLIENTS =
 const SQL_KEYS = /^(?:sql|query|statement|stmt|queries|statements)$/
 const VERBS = new Set(['delete', 'destroy', 'drop', 'purge', 'wipe', 'erase', 'truncate', 'terminate'])
 
+/** Every name that a program of the line goes by, in lower case. */
+const programsOf = ({ commands }: CommandLine): Set<string> =>
+  new Set(
+    commands.flatMap(({ name, program }) => {
+      const lower = name.toLowerCase()
+      return [lower, SAME.get(lower) ?? lower, program.toLowerCase()]
+    }),
+  )
+
+/** False where no program of the line is one that the spec names; most lines run few. */
+const couldRun = ({ runs }: CommandSpec, names: ReadonlySet<string>): boolean =>
+  runs.length === 0 || runs.some(([program = '']) => program.includes('*') || names.has(program))
+
 /** Commands, statements and calls that destroy what is hard to get back. */
 export function destructive(scanned: Scan): Sighting[] {
   const { action, leaves, lines, nameWords } = scanned
   const found: Sighting[] = []
   for (const { path, line } of lines) {
     if (line.unreadable.length > 0) found.push({ message: 'Runs a command that cannot be read whole.', path })
+    const names = programsOf(line)
     for (const [what, each] of COMMANDS) {
+      if (!couldRun(each, names)) continue
       const reason = commandFits(line, each, 'strict')
       if (reason !== undefined) found.push({ message: `${what}: ${reason}.`, path })
     }

@@ -5,7 +5,7 @@ import { DETECTORS, type Detector, type Evaluators } from '../policy.ts'
 import { destructive } from './destructive.ts'
 import { compileExfiltration } from './exfiltration.ts'
 import { compileProduction } from './production.ts'
-import { type Scan, scan, shownPath } from './scan.ts'
+import { placeText, type Scan, scan } from './scan.ts'
 import { secrets } from './secrets.ts'
 import type { Sighting } from './sighting.ts'
 
@@ -42,15 +42,25 @@ export function compileDetectors({ builtin, knownHosts, productionNames }: Evalu
 }
 
 function findingsOf(detector: Detector, severity: Risk, sightings: readonly Sighting[]): Finding[] {
-  const different = new Map(sightings.map((each) => [`${each.message} ${each.path}`, each]))
-  const shown = [...different.values()].slice(0, MAX_EACH).map(({ message, path }) => ({
+  const different = distinct(sightings)
+  const shown = different.slice(0, MAX_EACH).map(({ message, path }) => ({
     detector,
     severity,
     message: message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE - 1)}…` : message,
-    path: path === null ? null : shownPath(path),
+    path: path === null ? null : placeText(path),
   }))
-  const more = different.size - shown.length
+  const more = different.length - shown.length
   return more === 0 ? shown : [...shown, { detector, severity, message: `And ${more} more of the kind.`, path: null }]
+}
+
+function distinct(sightings: readonly Sighting[]): Sighting[] {
+  const seen = new Map<string, Set<Sighting['path']>>()
+  return sightings.filter(({ message, path }) => {
+    const places = seen.get(message) ?? new Set()
+    if (places.has(path)) return false
+    seen.set(message, places.add(path))
+    return true
+  })
 }
 
 /** As grave as the gravest thing that may have been missed. */

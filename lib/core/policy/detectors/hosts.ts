@@ -1,12 +1,12 @@
 import type { Command } from '../shell/command-line.ts'
 import { hasOption } from '../shell/options.ts'
 import { headOf, textOf } from '../shell/word.ts'
-import { commandsOf, type Scan } from './scan.ts'
+import { commandsOf, type Place, type Scan } from './scan.ts'
 
 /** A host that the action names. */
 export interface NamedHost {
   host: string
-  path: string | null
+  path: Place | null
   /** A command plainly sends something there. */
   sends: boolean
 }
@@ -49,7 +49,7 @@ const SENDING = /^--(?:json|post-data|post-file|body-data|body-file|upload-file|
 const BARE_HOST = /^(?:[^\s/@:]{1,100}@)?((?:[\w-]{1,63}\.){1,20}[a-z0-9-]{2,63})(?::\d{1,5})?(?:[/?#].*)?$/is
 const REMOTE = /^(?:[^\s/@:]{1,100}@)?([\w-][\w.-]{1,250}|\[[0-9a-f:.]{2,50}\]):/i
 
-function hostsOfCommand(command: Command, path: string): NamedHost[] {
+function hostsOfCommand(command: Command, path: Place): NamedHost[] {
   const name = command.name.toLowerCase()
   if (COPIERS.test(name)) return plainWords(command).flatMap((word) => named(REMOTE.exec(word)?.[1], path, true))
   if (PIPES.test(name)) return plainWords(command).flatMap((word) => named(BARE_HOST.exec(word)?.[1], path, true))
@@ -62,7 +62,7 @@ function hostsOfCommand(command: Command, path: string): NamedHost[] {
   )
 }
 
-const named = (host: string | undefined, path: string, sends: boolean): NamedHost[] =>
+const named = (host: string | undefined, path: Place, sends: boolean): NamedHost[] =>
   host === undefined ? [] : [{ host: host.toLowerCase(), path, sends }]
 
 /** Words that are known, no option, and no option's value. */

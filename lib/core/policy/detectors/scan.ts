@@ -5,10 +5,15 @@ import type { Facts } from '../facts.ts'
 import type { Command, CommandLine } from '../shell/command-line.ts'
 import { textOf } from '../shell/word.ts'
 
+/** Where something is in the action; put in words by `placeText`, and only when there is something to say. */
+export interface Place {
+  within: Place | null
+  step: string | number
+}
+
 /** A text somewhere in the action. */
 export interface Leaf {
-  /** `args.items[0].url`, with secrets in its names masked. */
-  path: string
+  path: Place
   /** The name that the text stands under, in lower case; of a list, that of the list. */
   key: string
   text: string
@@ -16,7 +21,7 @@ export interface Leaf {
 
 /** A command line somewhere in the action. */
 export interface Line {
-  path: string
+  path: Place
   line: CommandLine
 }
 
@@ -26,16 +31,16 @@ export interface Scan {
   leaves: readonly Leaf[]
   lines: readonly Line[]
   /** Names whose value is a text or a number, with the value. */
-  named: readonly { path: string; key: string; value: string }[]
+  named: readonly { path: Place; key: string; value: string }[]
   /** The words of the names that the call goes by. */
   nameWords: readonly string[]
   /** True when the action is too large to be looked through. */
   isCut: boolean
 }
 
-const MAX_NODES = 20_000
+const MAX_NODES = 5_000
 const MAX_TEXT = 256 * 1024
-const MAX_LINES = 50
+const MAX_COMMANDS = 500
 const MAX_PATH = 200
 const MAX_NAME = 100
 const COMMAND_KEYS = new Set(['command', 'cmd', 'script', 'shell', 'bash', 'commandline', 'shellcommand'])
@@ -46,15 +51,23 @@ export function scan(facts: Facts): Scan {
   const { action } = facts
   const leaves: Leaf[] = []
   const lines: Line[] = []
-  const named: { path: string; key: string; value: string }[] = []
-  const open: { path: string; key: string; value: unknown }[] = rootsOf(action).reverse()
+  const named: { path: Place; key: string; value: string }[] = []
+  const open: { path: Place; key: string; value: unknown }[] = rootsOf(action).reverse()
   let nodes = 0
   let left = MAX_TEXT
   let isCut = action.kind === 'http' && action.http.body.state === 'partly'
 
-  const addLine = (path: string, text: string) => {
-    if (lines.length < MAX_LINES) lines.push({ path, line: facts.commandLine(text) })
-    else isCut = true
+  let commandsLeft = MAX_COMMANDS
+  const addLine = (path: Place, text: string) => {
+    if (commandsLeft === 0) {
+      isCut = true
+      return
+    }
+    const line = facts.commandLine(text)
+    const commands = line.commands.slice(0, commandsLeft)
+    if (commands.length < line.commands.length) isCut = true
+    commandsLeft -= commands.length
+    lines.push({ path, line: { commands, unreadable: line.unreadable } })
   }
   for (let node = open.pop(); node; node = open.pop()) {
     const { path, key, value } = node
@@ -73,28 +86,31 @@ export function scan(facts: Facts): Scan {
     else if (Array.isArray(value)) {
       if (COMMAND_KEYS.has(squashed(key)) && isTexts(value)) addLine(path, value.map(quoted).join(' '))
       const inner = value.slice(0, MAX_NODES)
-      for (let at = inner.length - 1; at >= 0; at--) open.push({ path: `${path}[${at}]`, key, value: inner[at] })
+      for (let at = inner.length - 1; at >= 0; at--)
+        open.push({ path: { within: path, step: at }, key, value: inner[at] })
     } else if (typeof value === 'object' && value !== null) {
       const entries = Object.entries(value).slice(0, MAX_NODES)
       const program = entries.find(([name, text]) => COMMAND_KEYS.has(squashed(name)) && typeof text === 'string')
       const words = entries.find(([name, list]) => ARGUMENT_KEYS.has(squashed(name)) && isTexts(list))
       if (program && words && isTexts(words[1]))
-        addLine(`${path}${stepText(program[0])}`, [String(program[1]), ...words[1].map(quoted)].join(' '))
+        addLine({ within: path, step: program[0] }, [String(program[1]), ...words[1].map(quoted)].join(' '))
       for (const [name, inner] of entries.reverse())
-        open.push({ path: `${path}${stepText(name)}`, key: name.toLowerCase(), value: inner })
+        open.push({ path: { within: path, step: name }, key: name.toLowerCase(), value: inner })
     }
   }
   return { action, leaves, lines, named, nameWords: nameWordsOf(action), isCut }
 }
 
-type Root = { path: string; key: string; value: Json | Readonly<Record<string, readonly string[]>> }
+type Root = { path: Place; key: string; value: Json | Readonly<Record<string, readonly string[]>> }
+
+const root = (step: string): Place => ({ within: null, step })
 
 function rootsOf(action: PolicyAction): Root[] {
-  if (action.kind !== 'http') return [{ path: 'args', key: '', value: action.args }]
+  if (action.kind !== 'http') return [{ path: root('args'), key: '', value: action.args }]
   const { body, target } = action.http
   return [
-    ...(target.queryValues === null ? [] : [{ path: 'query', key: '', value: target.queryValues }]),
-    ...(body.state === 'whole' ? [{ path: 'body', key: '', value: body.value }] : []),
+    ...(target.queryValues === null ? [] : [{ path: root('query'), key: '', value: target.queryValues }]),
+    ...(body.state === 'whole' ? [{ path: root('body'), key: '', value: body.value }] : []),
   ]
 }
 
@@ -119,14 +135,24 @@ export const wordsOf = (text: string): string[] =>
     .filter((word) => word !== '')
 
 /** Every command of every line, with the place of its line. */
-export const commandsOf = ({ lines }: Scan): { path: string; command: Command }[] =>
+export const commandsOf = ({ lines }: Scan): { path: Place; command: Command }[] =>
   lines.flatMap(({ path, line }) => line.commands.map((command) => ({ path, command })))
 
 /** The words that are known. */
 export const knownWords = ({ words }: Command): string[] => words.flatMap((word) => textOf(word) ?? [])
 
-/** What can be shown of a place, however long its names are. */
-export const shownPath = (path: string): string => (path.length > MAX_PATH ? `${path.slice(0, MAX_PATH - 1)}…` : path)
+/** `args.items[0].url`, with secrets in its names masked, and bounded however long they are. */
+export function placeText(place: Place): string {
+  const steps: (string | number)[] = []
+  for (let at: Place | null = place; at; at = at.within) steps.push(at.step)
+  const [first = '', ...rest] = steps.reverse()
+  let text = String(first)
+  for (const step of rest) {
+    if (text.length > MAX_PATH) break
+    text += typeof step === 'number' ? `[${step}]` : stepText(step)
+  }
+  return text.length > MAX_PATH ? `${text.slice(0, MAX_PATH - 1)}…` : text
+}
 
 const squashed = (key: string): string => key.toLowerCase().replace(/[^a-z0-9]/g, '')
 

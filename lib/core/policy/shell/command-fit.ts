@@ -137,12 +137,15 @@ function wordFits(glob: string, word: Word, fold: boolean): Answer {
 const folded = (pieces: readonly Piece[]): Piece[] =>
   pieces.map((piece) => (typeof piece === 'string' ? piece.toLowerCase() : piece))
 
-/** All words, the files that it reads, and what stands after `=` in one. */
+/** How curl and others are told to send a file: `@file`, `-d@file`, `field=@file`, `field=<file`. */
+const FILE_MARK = /^(?:-[A-Za-z]|[^=]*=)?[@<]/
+
+/** All words, the files that it reads, and what stands in one after `=` or the mark of a file. */
 function argsOf({ words, reads }: Command): Word[] {
   const values = words.flatMap((word) => {
     const head = headOf(word)
-    const equals = head.indexOf('=')
-    return equals < 0 ? [] : [dropped(word, equals + 1)]
+    const ends = [head.indexOf('=') + 1, FILE_MARK.exec(head)?.[0].length ?? 0]
+    return ends.filter((end) => end > 0).map((end) => dropped(word, end))
   })
   return [...words, ...values, ...reads]
 }

@@ -41,8 +41,9 @@ export function headOf({ pieces }: Word): string {
   return text
 }
 
-/** True when nothing of it is known, or of its last path segment where there is one. */
-export const isUnknown = ({ pieces }: Word): boolean => lastSegment(pieces).every((piece) => typeof piece !== 'string')
+/** True when some of it is not known, and nothing of its last path segment, or of all of it where there is none. */
+export const isUnknown = (word: Word): boolean =>
+  textOf(word) === undefined && lastSegment(word.pieces).every((piece) => typeof piece !== 'string')
 
 /** The pieces after the last `/` that can be seen. */
 export function lastSegment(pieces: readonly Piece[]): readonly Piece[] {

@@ -240,6 +240,10 @@ describe('findings', () => {
     expect(JSON.stringify(findings).length).toBeLessThan(2_500)
     const large = alone('secrets')(action('x', { a: 'y '.repeat(200_000), token: 'abc' }))
     expect(messages(large).join()).toContain('too large')
+    const wide = alone('secrets')(action('x', { list: Array.from({ length: 6_000 }, () => 1) }))
+    expect(messages(wide).join()).toContain('too large')
+    const long = alone('destructive')(bash('true; '.repeat(600)))
+    expect(messages(long).join()).toContain('too large')
   })
 
   it('never throw, are bounded, and hold no value of a secret', () => {
