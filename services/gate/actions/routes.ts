@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import type { Approval } from '../../../lib/core/approval.ts'
 import type { Json, JsonObject } from '../../../lib/core/canonical-json.ts'
 import { CountersignError } from '../../../lib/core/errors.ts'
-import { approvalIdForKey, isApprovalId } from '../../../lib/core/ids.ts'
+import { approvalIdForKey } from '../../../lib/core/ids.ts'
 import { mergePatch } from '../../../lib/core/merge-patch.ts'
 import { redactText } from '../../../lib/core/preview.ts'
 import { viewOf } from '../../../lib/core/view.ts'
@@ -16,6 +16,7 @@ import { parsePrefer } from '../../../lib/runtime/prefer.ts'
 import { ApprovalId, ApprovalSchema, answers, IdParams } from '../../../lib/runtime/schemas.ts'
 import type { Approvals } from '../approvals.ts'
 import type { Asking } from '../asking.ts'
+import { namedApproval } from '../named-approval.ts'
 import { toolAction } from './tool-action.ts'
 
 const Text = Type.String({ minLength: 1, maxLength: 200 })
@@ -106,7 +107,7 @@ export const actionRoutes: FastifyPluginAsyncTypebox<{
         describe: ({ agent, ruleRevision }) =>
           toolAction({ tenant: principal.tenant, agent, tool, args: args as JsonObject, context, ruleRevision }),
         key,
-        named: namedApproval(request),
+        named: namedApproval(request.headers['countersign-approval']),
         keep: key !== null,
         waitMs: prefer.respondAsync
           ? 0
@@ -244,12 +245,4 @@ function keyOf(request: FastifyRequest): string | null {
     throw new CountersignError('invalid_request', 'Idempotency-Key takes 1 to 255 visible ASCII characters.')
   const { tenant, id } = principalOf(request)
   return approvalIdForKey(tenant, id, header)
-}
-
-function namedApproval(request: FastifyRequest): string | null {
-  const header = request.headers['countersign-approval']
-  if (header === undefined) return null
-  if (typeof header !== 'string' || !isApprovalId(header))
-    throw new CountersignError('invalid_request', 'Countersign-Approval takes the id of an approval.')
-  return header
 }

@@ -4,7 +4,6 @@ import { Type } from 'typebox'
 import { type Approval, Status } from '../../../lib/core/approval.ts'
 import type { Json, JsonObject } from '../../../lib/core/canonical-json.ts'
 import { CountersignError } from '../../../lib/core/errors.ts'
-import { isApprovalId } from '../../../lib/core/ids.ts'
 import { mergePatch } from '../../../lib/core/merge-patch.ts'
 import { redactText } from '../../../lib/core/preview.ts'
 import type { Principal } from '../../../lib/ports/identity.ts'
@@ -16,6 +15,7 @@ import { parsePrefer } from '../../../lib/runtime/prefer.ts'
 import { answers } from '../../../lib/runtime/schemas.ts'
 import type { Approvals } from '../approvals.ts'
 import type { Asking } from '../asking.ts'
+import { namedApproval } from '../named-approval.ts'
 import { hookAction, judgedOf } from './hook-action.ts'
 import { eventOf, type Hook, HookBody, readHook } from './hook-input.ts'
 import {
@@ -191,10 +191,3 @@ function send(reply: FastifyReply, decision: HookDecision, output: HookOutput, a
 
 /** What a tool printed stays with the user; how it failed goes on record. */
 const firstLine = (error: string): string => redactText(error.split('\n', 1).join('').slice(0, 200))
-
-function namedApproval(header: string | string[] | undefined): string | null {
-  if (header === undefined) return null
-  if (typeof header !== 'string' || !isApprovalId(header))
-    throw new CountersignError('invalid_request', 'Countersign-Approval takes the id of an approval.')
-  return header
-}
