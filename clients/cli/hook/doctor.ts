@@ -91,7 +91,11 @@ async function policyCheck(): Promise<Check> {
   const parsed = parsePolicy(text)
   return parsed.ok
     ? passed('policy', `${DEFAULT_FILE} is sound, ${parsed.policy.rules.length} rules`)
-    : failed('policy', `${DEFAULT_FILE} has ${parsed.errors.length} faults`, 'Read them: countersign policy check')
+    : failed(
+        'policy',
+        `${DEFAULT_FILE} has ${parsed.errors.length === 1 ? 'a fault' : `${parsed.errors.length} faults`}`,
+        'Read them: countersign policy check',
+      )
 }
 
 async function hookChecks(deps: Deps): Promise<Check[]> {
