@@ -4,6 +4,9 @@ import canonicalize from 'canonicalize'
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 export type JsonObject = { [key: string]: Json }
 
+export const isJsonObject = (value: Json | undefined): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
 /** Canonical JSON (RFC 8785). Throws on what JSON cannot say: NaN, infinities, cycles, undefined at the top. */
 export function canonicalJson(value: unknown): string {
   const text = canonicalize(value)

@@ -12,6 +12,7 @@ export const TOPICS = Object.values(Topic)
 
 export const RISKS = ['low', 'medium', 'high', 'critical'] as const
 export type Risk = (typeof RISKS)[number]
+export const higherRisk = (a: Risk, b: Risk): Risk => (RISKS.indexOf(b) > RISKS.indexOf(a) ? b : a)
 
 export type DecisionWord = 'approve' | 'deny'
 export type Outcome = 'approved' | 'denied' | 'expired' | 'cancelled'

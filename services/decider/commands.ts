@@ -1,3 +1,4 @@
+import { isJsonObject, type Json } from '../../lib/core/canonical-json.ts'
 import { CountersignError } from '../../lib/core/errors.ts'
 import { type ApprovalDecide, Topic } from '../../lib/core/events.ts'
 import { isApprovalId } from '../../lib/core/ids.ts'
@@ -95,12 +96,12 @@ function expectName(field: string, text: string): void {
 function patchOf(edits: string | null): string | null {
   if (edits === null) return null
   const problem = new TypeError('edits must be a JSON object, as text')
-  let patch: unknown
+  let patch: Json
   try {
     patch = parseStrictJson(edits)
   } catch {
     throw problem
   }
-  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) throw problem
+  if (!isJsonObject(patch)) throw problem
   return JSON.stringify(patch)
 }

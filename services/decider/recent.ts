@@ -1,4 +1,5 @@
 import { type Approval, Status } from '../../lib/core/approval.ts'
+import { RecentMap } from '../../lib/core/recent-map.ts'
 
 /** What is decided is decided soon, or much later: then the record is read. */
 const REMEMBERED = 2_000
@@ -8,7 +9,7 @@ const REMEMBERED = 2_000
  * written since, so what is at hand is only good for a write: the compare-and-swap proves it.
  */
 export class Recent {
-  readonly #byId = new Map<string, Approval>()
+  readonly #byId = new RecentMap<string, Approval>(REMEMBERED)
   readonly #written = new WeakSet<Approval>()
 
   put(approval: Approval): void {
@@ -16,9 +17,6 @@ export class Recent {
     if (approval.status !== Status.pending && approval.status !== Status.approved) return
     this.#written.add(approval)
     this.#byId.set(approval.id, approval)
-    if (this.#byId.size <= REMEMBERED) return
-    const [oldest] = this.#byId.keys()
-    if (oldest !== undefined) this.#byId.delete(oldest)
   }
 
   get(tenant: string, id: string): Approval | undefined {

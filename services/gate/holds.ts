@@ -1,5 +1,6 @@
 import { CountersignError } from '../../lib/core/errors.ts'
 import type { ApprovalDecided } from '../../lib/core/events.ts'
+import { RecentMap } from '../../lib/core/recent-map.ts'
 import type { Clock } from '../../lib/ports/clock.ts'
 import { Mailbox } from './mailbox.ts'
 
@@ -34,7 +35,7 @@ export class Holds {
   readonly #all = new Set<Mailbox<Wake>>()
   readonly #byApproval = new Map<string, Set<Mailbox<Wake>>>()
   readonly #perAgent = new Map<string, number>()
-  readonly #decisions = new Map<string, ApprovalDecided>()
+  readonly #decisions = new RecentMap<string, ApprovalDecided>(REMEMBERED_DECISIONS)
   #stopping = false
 
   constructor(deps: {
@@ -101,12 +102,7 @@ export class Holds {
 
   /** Wakes those who wait for it, the newest first: an older connection of the same call may be dead already. */
   decided(event: ApprovalDecided): void {
-    this.#decisions.delete(event.id)
     this.#decisions.set(event.id, event)
-    if (this.#decisions.size > REMEMBERED_DECISIONS) {
-      const [oldest] = this.#decisions.keys()
-      if (oldest !== undefined) this.#decisions.delete(oldest)
-    }
     for (const mailbox of [...(this.#byApproval.get(event.id) ?? [])].reverse()) mailbox.put({ type: 'decided', event })
   }
 

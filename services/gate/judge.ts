@@ -1,9 +1,9 @@
 import { CountersignError } from '../../lib/core/errors.ts'
-import type { Finding } from '../../lib/core/events.ts'
+import { type Finding, higherRisk } from '../../lib/core/events.ts'
 import type { PolicyAction } from '../../lib/core/policy/action.ts'
 import type { CompiledPolicy } from '../../lib/core/policy/compile.ts'
 import { evaluate } from '../../lib/core/policy/evaluate.ts'
-import { escalated, highestRisk } from '../../lib/core/policy/opinion.ts'
+import { escalated } from '../../lib/core/policy/opinion.ts'
 import type { ExternalEvaluator } from '../../lib/core/policy/policy.ts'
 import type { Verdict } from '../../lib/core/policy/verdict.ts'
 import { redactText } from '../../lib/core/preview.ts'
@@ -71,7 +71,7 @@ export class Judge {
     if (verdict.effect === 'deny' || !approval) return undefined
     const findings = policy.detect(action)
     for (const { detector, severity } of findings) this.#metrics.findings.inc({ detector, severity })
-    return { rule, risk: highestRisk([risk, ...findings.map(({ severity }) => severity)]), approval, findings }
+    return { rule, risk: findings.reduce((top, { severity }) => higherRisk(top, severity), risk), approval, findings }
   }
 
   /**

@@ -2,6 +2,7 @@ import { formatDuration } from '../../lib/core/duration.ts'
 import { CountersignError } from '../../lib/core/errors.ts'
 import type { VerdictLimit } from '../../lib/core/policy/verdict.ts'
 import { RateWindow, type Spending } from '../../lib/core/rate-window.ts'
+import { RecentMap } from '../../lib/core/recent-map.ts'
 import type { Clock } from '../../lib/ports/clock.ts'
 import type { Metrics } from '../../lib/runtime/metrics.ts'
 
@@ -22,7 +23,7 @@ export class Limits {
   readonly #metrics: Metrics
   readonly #share: number
   readonly #window = new RateWindow()
-  readonly #uses = new Map<string, { use: number; spent: Spent }>()
+  readonly #uses = new RecentMap<string, { use: number; spent: Spent }>(REMEMBERED_USES)
 
   constructor(deps: { clock: Clock; metrics: Metrics; share: number }) {
     this.#clock = deps.clock
@@ -46,10 +47,7 @@ export class Limits {
   /** The use of an approval spent this: its outcome may give it back. */
   remember(approvalId: string, use: number, spent: Spent): void {
     if (spent.spendings.length === 0) return
-    this.#uses.delete(approvalId)
     this.#uses.set(approvalId, { use, spent })
-    const [oldest] = this.#uses.keys()
-    if (this.#uses.size > REMEMBERED_USES && oldest !== undefined) this.#uses.delete(oldest)
   }
 
   /** What came of a use; null: of the latest one. */

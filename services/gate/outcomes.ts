@@ -1,5 +1,6 @@
 import { type Approval, CLAIM_TIMEOUT_MS } from '../../lib/core/approval.ts'
 import { type DomainEvent, Topic } from '../../lib/core/events.ts'
+import { RecentMap } from '../../lib/core/recent-map.ts'
 import type { Bus } from '../../lib/ports/bus.ts'
 import type { Clock } from '../../lib/ports/clock.ts'
 import type { Decider, SettleReport } from '../../lib/ports/decider.ts'
@@ -24,7 +25,7 @@ export class Outcomes {
   readonly #log: Logger
   readonly #maxUntold: number
   /** The uses that this gate let go: it vouches for a report on one of these, by the agent that has it. */
-  readonly #uses = new Map<string, { agentId: string; use: number }>()
+  readonly #uses = new RecentMap<string, { agentId: string; use: number }>(REMEMBERED_USES)
   readonly #underWay = new Set<Promise<void>>()
   #stopping = false
 
@@ -45,12 +46,7 @@ export class Outcomes {
 
   /** The use that this claim is goes to its agent. */
   handedOut({ id, agent, claim }: Approval): void {
-    if (claim === null) return
-    this.#uses.delete(id)
-    this.#uses.set(id, { agentId: agent.id, use: claim.use })
-    if (this.#uses.size <= REMEMBERED_USES) return
-    const [oldest] = this.#uses.keys()
-    if (oldest !== undefined) this.#uses.delete(oldest)
+    if (claim !== null) this.#uses.set(id, { agentId: agent.id, use: claim.use })
   }
 
   /**

@@ -1,5 +1,5 @@
 import { Agent } from 'undici'
-import type { Json, JsonObject } from '../../core/canonical-json.ts'
+import { isJsonObject, type Json } from '../../core/canonical-json.ts'
 import type { Opinion } from '../../core/policy/opinion.ts'
 import type { ExternalEvaluator } from '../../core/policy/policy.ts'
 import { parseStrictJson } from '../../core/strict-json.ts'
@@ -93,17 +93,14 @@ function readOpinion(text: string): Opinion {
   } catch {
     return failed(NONSENSE)
   }
-  if (!isObject(answer)) return failed(NONSENSE)
+  if (!isJsonObject(answer)) return failed(NONSENSE)
   const { opinion, reason = null, edits, ...others } = answer
   if (Object.keys(others).length > 0 || !isReason(reason)) return failed(NONSENSE)
-  if (opinion === 'suggest') return isObject(edits) ? { type: opinion, edits, reason } : failed(NONSENSE)
+  if (opinion === 'suggest') return isJsonObject(edits) ? { type: opinion, edits, reason } : failed(NONSENSE)
   if (edits !== undefined) return failed(NONSENSE)
   if (opinion === 'approve' || opinion === 'deny' || opinion === 'escalate') return { type: opinion, reason }
   return failed(NONSENSE)
 }
-
-const isObject = (value: Json | undefined): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 const isReason = (value: Json): value is string | null =>
   value === null || (typeof value === 'string' && value.length <= MAX_REASON)

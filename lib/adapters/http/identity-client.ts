@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { CountersignError } from '../../core/errors.ts'
+import { RecentMap } from '../../core/recent-map.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { Identity, Principal } from '../../ports/identity.ts'
 import type { DeciderHttp } from './decider-http.ts'
@@ -19,17 +20,14 @@ interface Known {
  * is away, credentials that it knew work for a minute; all others reject with `decider_unavailable`.
  */
 export function createIdentityClient({ http, clock }: { http: DeciderHttp; clock: Clock }): Identity {
-  const known = new Map<string, Known>()
+  const known = new RecentMap<string, Known>(REMEMBERED)
   const asking = new Map<string, Promise<Principal | undefined>>()
 
   async function ask(kind: 'key' | 'session', hash: string, name: string): Promise<Principal | undefined> {
     const before = known.get(name)
     try {
       const { principal } = await http.call<{ principal?: Principal }>('/v1/internal/identify', { kind, hash })
-      known.delete(name)
       known.set(name, { principal, askedAt: clock.now() })
-      const [oldest] = known.keys()
-      if (known.size > REMEMBERED && oldest !== undefined) known.delete(oldest)
       return principal
     } catch (error) {
       const isAway = error instanceof CountersignError && error.code === 'decider_unavailable'

@@ -1,4 +1,4 @@
-import { RISKS, type Risk, type RuleRef } from '../events.ts'
+import { higherRisk, RISKS, type Risk, type RuleRef } from '../events.ts'
 import type { PolicyAction } from './action.ts'
 import { type CompiledPolicy, type CompiledRule, revisionOf } from './compile.ts'
 import { Facts } from './facts.ts'
@@ -110,7 +110,7 @@ function decide(policy: CompiledPolicy, facts: Facts, all: readonly Speaker[]): 
     effect: outcome,
     matched: effect !== undefined,
     rule: refOf(policy, spoke, limiting),
-    risk: raised(highest(riskOf(outcome, spoke), riskOf('allow', limiting)), facts.action),
+    risk: raised(higherRisk(riskOf(outcome, spoke), riskOf('allow', limiting)), facts.action),
     limits,
     shadow,
   }
@@ -170,17 +170,15 @@ function withLimits(
 function riskOf(effect: Verdict['effect'], speakers: readonly Speaker[]): Risk {
   const floor = effect === 'allow' ? 'low' : 'medium'
   let risk: Risk = speakers.length === 0 ? floor : 'low'
-  for (const { compiled } of speakers) risk = highest(risk, compiled.rule.risk ?? floor)
+  for (const { compiled } of speakers) risk = higherRisk(risk, compiled.rule.risk ?? floor)
   return risk
 }
-
-const highest = (a: Risk, b: Risk): Risk => (RISKS.indexOf(b) > RISKS.indexOf(a) ? b : a)
 
 /** The agent's own word can raise the risk, never lower it; a word that nobody knows is high. */
 function raised(risk: Risk, { context }: PolicyAction): Risk {
   const said: unknown = context.risk
   if (said === undefined || said === null) return risk
-  return highest(risk, RISKS.find((each) => each === said) ?? 'high')
+  return higherRisk(risk, RISKS.find((each) => each === said) ?? 'high')
 }
 
 const stricter = (a: VerdictApproval, b: VerdictApproval): VerdictApproval => ({

@@ -1,6 +1,6 @@
 import type { JsonObject } from '../canonical-json.ts'
 import { canonicalJson } from '../canonical-json.ts'
-import { type Finding, RISKS, type Risk, type Suggestion } from '../events.ts'
+import { type Finding, higherRisk, type Suggestion } from '../events.ts'
 import { redactText } from '../preview.ts'
 import { REDACTED, redacted } from '../redaction.ts'
 import { type CompiledPolicy, revisionOf } from './compile.ts'
@@ -129,13 +129,10 @@ export function escalated(policy: CompiledPolicy, verdict: Verdict): Verdict {
       why: ['An evaluator wants a person to see it.'],
       revision: revisionOf([verdict.rule.revision, canonicalJson(source.evaluators)]),
     },
-    risk: highestRisk([verdict.risk, 'medium']),
+    risk: higherRisk(verdict.risk, 'medium'),
     approval: { ...levelApproval, requirements: [{ rule: EVALUATORS_RULE_ID, anyOf: [], approve: 1 }] },
   }
 }
-
-export const highestRisk = (risks: readonly Risk[]): Risk =>
-  risks.reduce((top, risk) => (RISKS.indexOf(risk) > RISKS.indexOf(top) ? risk : top), 'low')
 
 const SEVERITY = { approve: 'low', deny: 'high', escalate: 'medium', suggest: 'medium', failed: 'medium' } as const
 

@@ -1,5 +1,6 @@
 import type { Approval } from '../../../lib/core/approval.ts'
 import { canonicalJson, type JsonObject, sha256Hex } from '../../../lib/core/canonical-json.ts'
+import { RecentMap } from '../../../lib/core/recent-map.ts'
 import type { Principal } from '../../../lib/ports/identity.ts'
 import type { HookCall, Question } from './hook-input.ts'
 
@@ -15,28 +16,21 @@ interface Known extends HookUse {
   keys: string[]
 }
 
-const REMEMBERED_USES = 10_000
+/** Each use has two. */
+const REMEMBERED_KEYS = 20_000
 
 /**
  * Which call at a hook goes with which use, in this gate's memory: by `tool_use_id`, and by session, tool and input,
  * because a PermissionRequest has no id. What is not known costs a second question, or a report.
  */
 export class HookUses {
-  readonly #known = new Map<string, Known>()
+  readonly #known = new RecentMap<string, Known>(REMEMBERED_KEYS)
 
   /** The call goes ahead with this input, as the approver left it. A PermissionRequest has its permission with that. */
   letGo(principal: Principal, event: Question, call: HookCall, input: JsonObject, { id, claim }: Approval): void {
     const keys = [...keysOf(principal, call), byInput(principal, { ...call, input })]
     const known: Known = { id, use: claim?.use ?? 1, permitted: event === 'PermissionRequest', keys }
-    for (const key of keys) {
-      this.#known.delete(key)
-      this.#known.set(key, known)
-    }
-    while (this.#known.size > REMEMBERED_USES * 2) {
-      const [oldest] = this.#known.keys()
-      if (oldest === undefined) return
-      this.#known.delete(oldest)
-    }
+    for (const key of keys) this.#known.set(key, known)
   }
 
   /** The use that a PermissionRequest is about, once; undefined when this gate let no such call go. */
