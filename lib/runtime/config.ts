@@ -4,13 +4,14 @@ import { type Static, Type } from 'typebox'
 import { parseDocument } from 'yaml'
 import { parseDuration } from '../core/duration.ts'
 import { LEVELS, type Level } from '../core/policy/policy.ts'
+import { type ChannelConfig, ChannelsFile, readChannels } from './config/channels.ts'
+import { closed, DurationText, Name, parseSize, Sha256, SizeText } from './config/fields.ts'
+import { McpFile, type McpServer, readMcp } from './config/mcp.ts'
+import { type NetworkConfig, NetworkFile, readNetwork } from './config/network.ts'
+import { readSlack, type SlackConfig, SlackFile } from './config/slack.ts'
+import { readUpstreams, type Upstream, UpstreamsFile } from './config/upstreams.ts'
+import { type ListedWebhook, readWebhooks, WebhooksFile } from './config/webhooks.ts'
 import { isLogLevel } from './logger.ts'
-
-const Name = Type.String({ pattern: '^[A-Za-z0-9._@-]{1,64}$' })
-const Sha256 = Type.String({ pattern: '^[0-9a-f]{64}$' })
-const DurationText = Type.String({ pattern: '^[0-9]{1,9}(ms|s|m|h|d)$' })
-const SizeText = Type.String({ pattern: '^[0-9]{1,6}(B|KiB|MiB)$' })
-const closed = { additionalProperties: false }
 
 /** countersign.yaml. Every key has a default; docs/reference/configuration.md describes each. */
 export const ConfigFile = Type.Object(
@@ -74,6 +75,12 @@ export const ConfigFile = Type.Object(
         closed,
       ),
     ),
+    upstreams: Type.Optional(UpstreamsFile),
+    mcp: Type.Optional(McpFile),
+    webhooks: Type.Optional(WebhooksFile),
+    slack: Type.Optional(SlackFile),
+    channels: Type.Optional(ChannelsFile),
+    network: Type.Optional(NetworkFile),
   },
   closed,
 )
@@ -112,6 +119,13 @@ export interface Config {
     partitions: number
     replicationFactor: number
   }
+  upstreams: Upstream[]
+  mcp: McpServer[]
+  webhooks: ListedWebhook[]
+  /** Undefined where the file has no `slack`. */
+  slack: SlackConfig | undefined
+  channels: ChannelConfig[]
+  network: NetworkConfig
   logLevel: string
 }
 
@@ -174,6 +188,12 @@ export function loadConfig(options: { file: string; required?: boolean; env?: No
       partitions: file.topics?.partitions ?? 6,
       replicationFactor: file.topics?.replicationFactor ?? 1,
     },
+    upstreams: readUpstreams(file.upstreams, problems),
+    mcp: readMcp(file.mcp, problems),
+    webhooks: readWebhooks(file.webhooks, problems),
+    slack: readSlack(file.slack, env, problems),
+    channels: readChannels(file.channels, problems),
+    network: readNetwork(file.network, problems),
     logLevel,
   }
   if (config.retention.approvalsMs < config.retention.eventsMs)
@@ -235,10 +255,4 @@ function substitute(value: unknown, env: NodeJS.ProcessEnv, path: string, proble
       ]),
     )
   return value
-}
-
-function parseSize(text: string): number {
-  const unit = { B: 1, KiB: 1024, MiB: 1024 ** 2 }
-  const found = /^(\d+)(B|KiB|MiB)$/.exec(text)
-  return found ? Number(found[1]) * unit[found[2] as keyof typeof unit] : 0
 }
