@@ -1,7 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs'
 
 /** Topics of the bus; each has its schema in `<topic>.avsc`. */
-export const topics = ['approval.requested', 'approval.decide', 'approval.decided', 'approval.settled'] as const
+export const topics = [
+  'approval.requested',
+  'approval.decide',
+  'approval.decided',
+  'approval.settled',
+  'approval.expiring',
+  'approval.escalated',
+] as const
 export type SchemaTopic = (typeof topics)[number]
 
 /** An Avro 1.12 schema as JSON, as far as the contract uses the language. */

@@ -9,7 +9,14 @@ from fastavro import schemaless_reader, schemaless_writer
 from fastavro.schema import fingerprint, load_schema, to_parsing_canonical_form
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
-TOPICS = ("approval.requested", "approval.decide", "approval.decided", "approval.settled")
+TOPICS = (
+    "approval.requested",
+    "approval.decide",
+    "approval.decided",
+    "approval.settled",
+    "approval.expiring",
+    "approval.escalated",
+)
 # Deployments that share a cluster put a prefix before their topics: `topics.prefix` of countersign.yaml.
 PREFIX = os.environ.get("TOPIC_PREFIX", "")
 

@@ -1,4 +1,4 @@
-"""Prints every event of the four topics from the beginning, one JSON object a line, and goes on."""
+"""Prints every event of all topics from the beginning, one JSON object a line, and goes on."""
 
 import json
 import os

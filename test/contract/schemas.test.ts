@@ -5,9 +5,12 @@ import {
   type ActionSummary,
   type ApprovalDecide,
   type ApprovalDecided,
+  type ApprovalEscalated,
+  type ApprovalExpiring,
   type ApprovalRequested,
   type ApprovalSettled,
   type DecisionWord,
+  ON_TIMEOUT,
   type Outcome,
   RISKS,
   type SettleOutcome,
@@ -78,6 +81,10 @@ const requested: ApprovalRequested = {
   timeoutMs: 1,
   findings: [{ detector: 'secrets', severity: 'high', message: 'm', path: 'args.a' }],
   suggestion: { by: 'judge', edits: '{}', reason: 'r' },
+  escalation: [{ rule: 'big', afterMs: 1, approvers: ['bob'], channels: ['oncall'] }],
+  onTimeout: 'escalate',
+  warnAfterMs: 1,
+  callback: 'https://agent.example/done',
 }
 const decide: ApprovalDecide = {
   commandId: 'c',
@@ -113,11 +120,34 @@ const settled: ApprovalSettled = {
   version: 3,
   historyHash: 'h',
 }
+const expiring: ApprovalExpiring = {
+  id: 'apr_1',
+  tenant: 'default',
+  expiresAt: 1,
+  version: 2,
+  historyHash: 'h',
+  at: 1,
+}
+const escalated: ApprovalEscalated = {
+  id: 'apr_1',
+  tenant: 'default',
+  step: 1,
+  approvers: ['alice'],
+  requirements: [{ rule: 'big', anyOf: ['alice'], approve: 1 }],
+  added: ['bob'],
+  channels: ['oncall'],
+  expiresAt: 1,
+  version: 2,
+  historyHash: 'h',
+  at: 1,
+}
 const samples: TopicEvents = {
   'approval.requested': requested,
   'approval.decide': decide,
   'approval.decided': decided,
   'approval.settled': settled,
+  'approval.expiring': expiring,
+  'approval.escalated': escalated,
 }
 
 describe('the payloads of TypeScript', () => {
@@ -137,6 +167,7 @@ describe('the payloads of TypeScript', () => {
       ActorType: every<ActorType>({ user: 1, system: 1, agent: 1 }),
       Via: every<Via>({ http: 1, ws: 1, slack: 1, cli: 1, topic: 1, grant: 1, sweeper: 1 }),
       Outcome: every<Outcome>({ approved: 1, denied: 1, expired: 1, cancelled: 1 }),
+      OnTimeout: [...ON_TIMEOUT].sort(),
       SettleOutcome: every<SettleOutcome>({ executed: 1, failed: 1, not_executed: 1, unknown: 1 }),
     })
   })

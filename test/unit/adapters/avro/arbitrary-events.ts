@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { RISKS, Topic, type TopicEvents } from '../../../../lib/core/events.ts'
+import { ON_TIMEOUT, RISKS, Topic, type TopicEvents } from '../../../../lib/core/events.ts'
 
 const text = fc.oneof(
   fc.string({ unit: 'binary' }),
@@ -18,6 +18,8 @@ const actor = record({
   type: fc.constantFrom('user', 'system', 'agent'),
   via: fc.constantFrom('http', 'ws', 'slack', 'cli', 'topic', 'grant', 'sweeper'),
 })
+
+const requirements = fc.array(record({ rule: text, anyOf: texts, approve: count }), { maxLength: 5 })
 
 /** Everything that TypeScript lets a service publish, by topic. */
 export const payloads: { [T in Topic]: fc.Arbitrary<TopicEvents[T]> } = {
@@ -38,7 +40,7 @@ export const payloads: { [T in Topic]: fc.Arbitrary<TopicEvents[T]> } = {
     rule: record({ id: text, revision: text, ids: texts, why: texts }),
     risk: fc.constantFrom(...RISKS),
     approvers: texts,
-    requirements: fc.array(record({ rule: text, anyOf: texts, approve: count }), { maxLength: 5 }),
+    requirements,
     threshold: record({ approve: count, deny: count }),
     reasonRequired: fc.subarray(['approve', 'deny']),
     holder: nullable(text),
@@ -51,6 +53,12 @@ export const payloads: { [T in Topic]: fc.Arbitrary<TopicEvents[T]> } = {
       { maxLength: 3 },
     ),
     suggestion: nullable(record({ by: text, edits: text, reason: nullable(text) })),
+    escalation: fc.array(record({ rule: text, afterMs: duration, approvers: texts, channels: texts }), {
+      maxLength: 3,
+    }),
+    onTimeout: fc.constantFrom(...ON_TIMEOUT),
+    warnAfterMs: nullable(duration),
+    callback: nullable(text),
   }),
   'approval.decide': record({
     commandId: text,
@@ -86,6 +94,27 @@ export const payloads: { [T in Topic]: fc.Arbitrary<TopicEvents[T]> } = {
     version: nullable(count),
     historyHash: nullable(text),
   }),
+  'approval.expiring': record({
+    id: text,
+    tenant: text,
+    expiresAt: millis,
+    version: count,
+    historyHash: text,
+    at: millis,
+  }),
+  'approval.escalated': record({
+    id: text,
+    tenant: text,
+    step: count,
+    approvers: texts,
+    requirements,
+    added: texts,
+    channels: texts,
+    expiresAt: millis,
+    version: count,
+    historyHash: text,
+    at: millis,
+  }),
 }
 
 const eventOf = <T extends Topic>(topic: T) =>
@@ -101,4 +130,6 @@ export const events = fc.oneof(
   eventOf(Topic.decide),
   eventOf(Topic.decided),
   eventOf(Topic.settled),
+  eventOf(Topic.expiring),
+  eventOf(Topic.escalated),
 )
