@@ -1,9 +1,12 @@
 import type { Actor, AgentRef } from './actor.ts'
+import { goesOn, stepAt, warnAt } from './escalation.ts'
 import type {
   ActionSummary,
   DecisionWord,
   DomainEvent,
+  EscalationStep,
   Finding,
+  OnTimeout,
   Requirement,
   Risk,
   RuleRef,
@@ -71,6 +74,7 @@ export interface Approval {
   action: ActionSummary
   rule: RuleRef
   risk: Risk
+  /** As asked; `votersOf` says who may vote now. */
   approvers: string[]
   requirements: Requirement[]
   threshold: Threshold
@@ -79,7 +83,19 @@ export interface Approval {
   /** Not there in records that were written before there were any. */
   findings?: Finding[]
   suggestion?: Suggestion | null
+  escalation?: EscalationStep[]
+  onTimeout?: OnTimeout
+  warnAfterMs?: number | null
+  /** How long a timeout is. */
+  timeoutMs?: number
+  /** When each step of the escalation was taken, in their order. */
+  escalatedAt?: number[]
+  /** When people were warned of the timeout that runs; null when they were not. */
+  warnedAt?: number | null
+  /** In no view: it may hold a secret of the one who asked. */
+  callback?: string | null
   requestedAt: number
+  /** Later than asked where the timeout began anew. */
   expiresAt: number
   votes: Vote[]
   decidedBy: Actor[]
@@ -102,7 +118,9 @@ export const CLAIM_TIMEOUT_MS = 10 * 60_000
 
 /** When the sweeper must look at this record, or null when never again. */
 export function dueAt(approval: Approval): number | null {
-  if (approval.status === Status.pending || approval.status === Status.approved) return approval.expiresAt
+  if (approval.status === Status.pending)
+    return Math.min(approval.expiresAt, stepAt(approval) ?? Infinity, warnAt(approval) ?? Infinity)
+  if (approval.status === Status.approved) return approval.expiresAt
   if (approval.status === Status.claimed && approval.claim) return approval.claim.at + CLAIM_TIMEOUT_MS
   return null
 }
@@ -113,6 +131,13 @@ export function endedAt({ status, settlement, decidedAt }: Approval): number | n
   return status === Status.denied || status === Status.expired || status === Status.cancelled ? decidedAt : null
 }
 
-/** True when the time of an unused approval is over, whether or not the sweeper has been there. */
-export const isOverdue = (approval: Approval, now: number): boolean =>
-  (approval.status === Status.pending || approval.status === Status.approved) && now >= approval.expiresAt
+/** True when the timeout of an unused approval has come, whether or not it begins anew. */
+export const isTimeUp = ({ status, expiresAt }: Approval, now: number): boolean =>
+  (status === Status.pending || status === Status.approved) && now >= expiresAt
+
+/** True when the time of an unused approval is over for good, whether or not the sweeper has been there. */
+export const isOverdue = (approval: Approval, now: number): boolean => isTimeUp(approval, now) && !goesOn(approval)
+
+/** True when `timeout` comes before any other command: the time is up, or a step of the escalation is due. */
+export const isBehind = (approval: Approval, now: number): boolean =>
+  isTimeUp(approval, now) || (approval.status === Status.pending && now >= (stepAt(approval) ?? Infinity))

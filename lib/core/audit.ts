@@ -1,11 +1,13 @@
 import { type Approval, Status } from './approval.ts'
 import { canonicalJson, sha256Hex } from './canonical-json.ts'
 import { brokenLink } from './history.ts'
+import { isSameVoter } from './voter.ts'
 
 /** Hash of what never changes in a record: what was asked, by whom, under which rules. The first history entry holds it. */
 export function requestHash(approval: Approval): string {
   const { id, tenant, agent, action, rule, risk, approvers, requirements, threshold, reasonRequired } = approval
-  const { denialMemoryMs, findings, suggestion, requestedAt, expiresAt } = approval
+  const { denialMemoryMs, findings, suggestion, requestedAt, expiresAt, timeoutMs } = approval
+  const { escalation, onTimeout, warnAfterMs, callback } = approval
   return sha256Hex(
     canonicalJson({
       id,
@@ -22,8 +24,13 @@ export function requestHash(approval: Approval): string {
       // A record without them hashes as it did before there were any.
       findings,
       suggestion,
+      escalation,
+      onTimeout,
+      warnAfterMs,
+      callback,
       requestedAt,
-      expiresAt,
+      // The end of a timeout that may begin anew is what the history says.
+      ...(timeoutMs === undefined ? { expiresAt } : { timeoutMs }),
     }),
   )
 }
@@ -58,6 +65,10 @@ function faultsOf(approval: Approval): string[] {
   const told = replay(approval)
   expect('status', approval.status, told.status)
   expect('votes', approval.votes, told.votes)
+  expect('expiresAt', approval.expiresAt, told.expiresAt)
+  const { escalatedAt = [] } = approval
+  expect('escalatedAt', escalatedAt, told.escalatedAt)
+  expect('warnedAt', approval.warnedAt, told.warnedAt)
   expect('decidedAt', approval.decidedAt, told.decidedAt)
   expect('decidedBy', approval.decidedBy, told.decidedBy)
   expect('reason', approval.reason, told.reason)
@@ -68,10 +79,13 @@ function faultsOf(approval: Approval): string[] {
 }
 
 /** The changing part of a record as its history tells it. */
-function replay({ history }: Approval) {
+function replay({ history, requestedAt, timeoutMs, expiresAt }: Approval) {
   const told = {
     status: Status.pending as Status,
     votes: [] as Approval['votes'],
+    expiresAt: timeoutMs === undefined ? expiresAt : requestedAt + timeoutMs,
+    escalatedAt: [] as number[],
+    warnedAt: null as number | null,
     decidedAt: null as number | null,
     decidedBy: [] as Approval['decidedBy'],
     reason: null as string | null,
@@ -87,6 +101,7 @@ function replay({ history }: Approval) {
       case 'voted':
       case 'approved':
       case 'denied':
+        told.votes = told.votes.filter((vote) => !isSameVoter(vote.by, by))
         told.votes.push({ by, decision: entry.decision, reason: entry.reason, at, meets: entry.meets })
         if (entry.type === 'voted') break
         told.status = entry.type
@@ -94,6 +109,14 @@ function replay({ history }: Approval) {
         told.decidedBy = told.votes.filter((vote) => vote.decision === entry.decision).map((vote) => vote.by)
         told.reason = entry.reason
         told.editsHash = entry.type === 'approved' ? entry.editsHash : null
+        break
+      case 'warned':
+        told.warnedAt = at
+        break
+      case 'escalated':
+        told.escalatedAt.push(at)
+        if (entry.expiresAt !== told.expiresAt) told.warnedAt = null
+        told.expiresAt = entry.expiresAt
         break
       case 'expired':
         told.status = Status.expired

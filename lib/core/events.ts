@@ -6,6 +6,8 @@ export const Topic = {
   decide: 'approval.decide',
   decided: 'approval.decided',
   settled: 'approval.settled',
+  expiring: 'approval.expiring',
+  escalated: 'approval.escalated',
 } as const
 export type Topic = (typeof Topic)[keyof typeof Topic]
 export const TOPICS = Object.values(Topic)
@@ -76,6 +78,22 @@ export interface Suggestion {
   reason: string | null
 }
 
+/** What happens while nobody decides: at a time of its own, more people may vote and more channels are told. */
+export interface EscalationStep {
+  /** The rule that has the step: its requirement is the one that widens. */
+  rule: string
+  /** After the request, in milliseconds; the timeout or more: it is the timeout that takes the step. */
+  afterMs: number
+  /** Who may vote besides: names and `group:name`; empty: nobody else. */
+  approvers: string[]
+  /** Channels and webhook endpoints that are told, by their ids. */
+  channels: string[]
+}
+
+/** What the timeout does: `escalate` takes the next step, if one is left, and begins anew. */
+export const ON_TIMEOUT = ['deny', 'escalate'] as const
+export type OnTimeout = (typeof ON_TIMEOUT)[number]
+
 export interface ApprovalRequested {
   id: string
   tenant: string
@@ -98,6 +116,13 @@ export interface ApprovalRequested {
   timeoutMs: number
   findings: Finding[]
   suggestion: Suggestion | null
+  /** In the order of their time. */
+  escalation: EscalationStep[]
+  onTimeout: OnTimeout
+  /** When people are warned that the time runs out, in milliseconds after the timeout began; null: never. */
+  warnAfterMs: number | null
+  /** Where the one who asked wants to be told of the outcome, or null. It may hold a secret of theirs: it is in no view. */
+  callback: string | null
 }
 
 export interface ApprovalDecide {
@@ -143,11 +168,43 @@ export interface ApprovalSettled {
   historyHash: string | null
 }
 
+/** Time runs out and nobody has decided. Once per timeout. */
+export interface ApprovalExpiring {
+  id: string
+  tenant: string
+  expiresAt: number
+  version: number
+  historyHash: string
+  at: number
+}
+
+/** A step of the escalation was taken. */
+export interface ApprovalEscalated {
+  id: string
+  tenant: string
+  /** 1 for the first. */
+  step: number
+  /** Who may vote from now on; empty means every approver. */
+  approvers: string[]
+  requirements: Requirement[]
+  /** Whom this step named. */
+  added: string[]
+  /** Channels and webhook endpoints that this step tells. */
+  channels: string[]
+  /** Later than before when the timeout began anew. */
+  expiresAt: number
+  version: number
+  historyHash: string
+  at: number
+}
+
 export interface TopicEvents {
   'approval.requested': ApprovalRequested
   'approval.decide': ApprovalDecide
   'approval.decided': ApprovalDecided
   'approval.settled': ApprovalSettled
+  'approval.expiring': ApprovalExpiring
+  'approval.escalated': ApprovalEscalated
 }
 
 /** An event with its topic, as services hand it to the bus. `eventId` is what consumers deduplicate by. */

@@ -8,6 +8,8 @@ export type HistoryEvent =
   | { type: 'voted'; decision: DecisionWord; reason: string | null; meets: string[] }
   | { type: 'approved'; decision: 'approve'; reason: string | null; meets: string[]; editsHash: string | null }
   | { type: 'denied'; decision: 'deny'; reason: string | null; meets: string[] }
+  | { type: 'warned'; expiresAt: number }
+  | { type: 'escalated'; step: number; added: string[]; channels: string[]; expiresAt: number }
   | { type: 'expired' }
   | { type: 'cancelled'; reason: string | null }
   | { type: 'claimed'; holder: string; gate: string; key: string | null; use: number }

@@ -1,13 +1,15 @@
 import type { Actor, Approver } from './actor.ts'
 import { GATE, SWEEPER } from './actor.ts'
-import { type Approval, dueAt, isOverdue, Status, type Vote } from './approval.ts'
+import { type Approval, dueAt, isOverdue, isTimeUp, Status, type Vote } from './approval.ts'
 import { assertNever } from './assert-never.ts'
 import { requestHash } from './audit.ts'
 import { sha256Hex } from './canonical-json.ts'
 import type { ErrorCode } from './errors.ts'
-import type { ApprovalRequested, DecisionWord, DomainEvent, Outcome, SettleOutcome } from './events.ts'
+import { goesOn, nextStep, stepAt, timeoutOf, votersOf, warnAt } from './escalation.ts'
+import type { ApprovalRequested, DecisionWord, DomainEvent, EscalationStep, Outcome, SettleOutcome } from './events.ts'
 import { Topic } from './events.ts'
 import { appendHistory, type HistoryEvent } from './history.ts'
+import { isByTopic, isSameVoter } from './voter.ts'
 
 export type Command =
   | { type: 'decide'; decision: DecisionWord; by: Approver; reason: string | null; edits: string | null }
@@ -35,7 +37,7 @@ export type Command =
   | { type: 'join'; holder: string | null; keep: boolean }
   | { type: 'leave'; holder: string; intent: 'cancel' | 'keep' | 'stay' }
   | { type: 'cancel'; by: Actor; reason: string | null }
-  /** What the sweeper does when the record is due: expire it, or close a claim that nobody settled. */
+  /** What the sweeper does when the record is due: warn, escalate, expire, or close a claim that nobody settled. */
   | { type: 'timeout' }
 
 export type Transition =
@@ -72,6 +74,13 @@ export function createApproval(event: ApprovalRequested, now: number): Approval 
     denialMemoryMs: event.denialMemoryMs,
     findings: event.findings,
     suggestion: event.suggestion,
+    escalation: event.escalation,
+    onTimeout: event.onTimeout,
+    warnAfterMs: event.warnAfterMs,
+    timeoutMs: event.timeoutMs,
+    escalatedAt: [],
+    warnedAt: null,
+    callback: event.callback,
     requestedAt: event.requestedAt,
     expiresAt: event.requestedAt + event.timeoutMs,
     votes: [],
@@ -98,7 +107,8 @@ export function createApproval(event: ApprovalRequested, now: number): Approval 
  * The caller saves `approval` by compare-and-swap on the version it read; events are in its outbox.
  */
 export function transition(approval: Approval, command: Command, now: number): Transition {
-  if (isOverdue(approval, now) && command.type !== 'timeout')
+  // Also where the timeout would begin anew: that comes first, for a decision would last no longer than this one.
+  if (isTimeUp(approval, now) && command.type !== 'timeout')
     return refuse(approval, 'approval_expired', 'Nobody decided in time; the approval has expired.')
   switch (command.type) {
     case 'decide':
@@ -136,18 +146,22 @@ function decide(approval: Approval, command: CommandOf<'decide'>, now: number): 
     return refuse(approval, 'edits_not_allowed', 'The arguments were not read whole, so they cannot be edited.')
 
   const mine = approval.votes.find((vote) => isSameVoter(vote.by, by))
-  if (mine?.decision === decision) return { kind: 'unchanged', approval }
-  if (mine) return refuse(approval, 'already_voted', `You have voted to ${mine.decision} already.`)
+  if (mine && mine.decision !== decision)
+    return refuse(approval, 'already_voted', `You have voted to ${mine.decision} already.`)
+  const meets = votersOf(approval)
+    .requirements.filter(({ rule, anyOf }) => mine?.meets.includes(rule) || mayVote(anyOf, by))
+    .map(({ rule }) => rule)
+  // Since an escalation the same approval may count for more rules.
+  if (mine && (decision === 'deny' || meets.length === mine.meets.length)) return { kind: 'unchanged', approval }
 
   const vote: Vote = {
     by: { id: by.id, name: by.name, type: by.type, via: by.via },
     decision,
     reason,
     at: now,
-    meets: approval.requirements.filter(({ anyOf }) => mayVote(anyOf, by)).map(({ rule }) => rule),
+    meets,
   }
-  const votes = [...approval.votes, vote]
-  const { meets } = vote
+  const votes = [...approval.votes.filter((each) => each !== mine), vote]
   const isSettled = isSettledBy(approval, votes, decision)
   // Whoever approves edits approves other arguments than those who voted before, or must vote after.
   if (edits !== null && !(isSettled && approval.votes.every((each) => each.decision === 'deny')))
@@ -190,20 +204,13 @@ function ineligibility(approval: Approval, by: Approver): [ErrorCode, string] | 
   const { agent } = approval
   if (by.id === agent.id || by.name === agent.name || (agent.user !== null && isPerson(by, agent.user)))
     return ['self_approval', 'The request is yours: somebody else must decide.']
-  if (!mayVote(approval.approvers, by))
-    return ['not_an_approver', `This request is for ${approval.approvers.join(', ')}.`]
+  const { approvers } = votersOf(approval)
+  if (!mayVote(approvers, by)) return ['not_an_approver', `This request is for ${approvers.join(', ')}.`]
   return undefined
 }
 
 const isPerson = (by: Approver, name: string): boolean =>
   by.name === name || (by.email !== undefined && by.email === name)
-
-/** Names on the topic are claimed, not proven. */
-const isByTopic = ({ via }: Actor): boolean => via === 'topic'
-
-/** Whoever may write to the topic can give any name there: all that comes from it is one voter. */
-const isSameVoter = (one: Actor, other: Actor): boolean =>
-  isByTopic(one) || isByTopic(other) ? isByTopic(one) && isByTopic(other) : one.name === other.name
 
 /** An empty list is open to every approver; on any other stand people who have shown who they are. */
 const mayVote = (anyOf: readonly string[], by: Approver): boolean =>
@@ -326,11 +333,20 @@ function cancel(approval: Approval, by: Actor, reason: string | null, now: numbe
   return write(cancelled, { type: 'cancelled', reason }, by, now)
 }
 
+/** One thing at a time, as it came: the record is due again when there is more. */
 function timeout(approval: Approval, now: number): Transition {
+  const step = nextStep(approval)
+  if (step && approval.status === Status.pending) {
+    if (now >= approval.expiresAt) {
+      if (goesOn(approval)) return escalate(approval, step, now, now + timeoutOf(approval))
+    } else if (now >= (stepAt(approval) ?? Infinity)) return escalate(approval, step, now, approval.expiresAt)
+  }
   if (isOverdue(approval, now)) {
     const expired: Approval = { ...approval, status: Status.expired, decidedAt: now, holders: [] }
     return write(expired, { type: 'expired' }, SWEEPER, now)
   }
+  if (approval.status === Status.pending && now >= (warnAt(approval) ?? Infinity))
+    return write({ ...approval, warnedAt: now }, { type: 'warned', expiresAt: approval.expiresAt }, SWEEPER, now)
   if (approval.status === Status.claimed && now >= (dueAt(approval) ?? Number.POSITIVE_INFINITY)) {
     const detail = 'No outcome was reported in time; the call may have run.'
     const gate = approval.claim?.gate ?? ''
@@ -341,6 +357,19 @@ function timeout(approval: Approval, now: number): Transition {
     )
   }
   return { kind: 'unchanged', approval }
+}
+
+/** A timeout that begins anew has its own warning. */
+function escalate(approval: Approval, step: EscalationStep, now: number, expiresAt: number): Transition {
+  const { escalatedAt = [], warnedAt = null } = approval
+  const { approvers: added, channels } = step
+  const escalated: Approval = {
+    ...approval,
+    escalatedAt: [...escalatedAt, now],
+    expiresAt,
+    warnedAt: expiresAt === approval.expiresAt ? warnedAt : null,
+  }
+  return write(escalated, { type: 'escalated', step: escalatedAt.length + 1, added, channels, expiresAt }, SWEEPER, now)
 }
 
 const refuse = (approval: Approval, code: ErrorCode, detail: string): Transition => ({
@@ -375,6 +404,16 @@ function eventsOf(approval: Approval, event: HistoryEvent, by: Actor): DomainEve
     const { use, outcome, status, detail, gate } = event
     const data = { id, tenant, use, outcome, status, detail, gate, settledAt: at, version, historyHash }
     return [{ topic: Topic.settled, eventId, at, data }]
+  }
+  if (event.type === 'warned') {
+    const data = { id, tenant, expiresAt: event.expiresAt, version, historyHash, at }
+    return [{ topic: Topic.expiring, eventId, at, data }]
+  }
+  if (event.type === 'escalated') {
+    const { step, added, channels, expiresAt } = event
+    const { approvers, requirements } = votersOf(approval)
+    const data = { id, tenant, step, approvers, requirements, added, channels, expiresAt, version, historyHash, at }
+    return [{ topic: Topic.escalated, eventId, at, data }]
   }
   if (!OUTCOMES.has(event.type)) return []
   const data = {

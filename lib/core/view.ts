@@ -1,5 +1,6 @@
 import type { Actor } from './actor.ts'
 import { type Approval, Status } from './approval.ts'
+import { votersOf } from './escalation.ts'
 import type { ApprovalRequested, Finding, Requirement, Risk, SettleOutcome, Suggestion, Threshold } from './events.ts'
 import type { HistoryEntry } from './history.ts'
 
@@ -28,7 +29,7 @@ export interface ApprovalView {
   findings?: { detector: string; severity: Risk; message: string; path?: string }[]
   /** Other arguments that an evaluator proposes: `edits` is a JSON merge patch (RFC 7396). Untrusted. */
   suggestion?: { by: string; edits: object; reason?: string }
-  /** Who may vote; empty: every approver. */
+  /** Who may vote now; empty: every approver. */
   approvers: string[]
   /** What each rule asks for: so many approvals from these (empty: from anybody). */
   requirements: Requirement[]
@@ -43,6 +44,10 @@ export interface ApprovalView {
   settlement?: { outcome: SettleOutcome; status?: number; detail?: string; settledAt: string }
   requestedAt: string
   expiresAt: string
+  /** When people were warned of the timeout that runs; absent when they were not. */
+  warnedAt?: string
+  /** The steps of the escalation so far: when, and whom each one added. */
+  escalated?: { at: string; approvers: string[] }[]
   version: number
   history?: WithInstant<HistoryEntry>[]
 }
@@ -83,12 +88,21 @@ function viewOfSuggestion({ by, edits, reason }: Suggestion): Pick<ApprovalView,
 
 const instant = (ms: number): string => new Date(ms).toISOString()
 
-type Viewed = Omit<Approval, 'denialMemoryMs' | 'holders' | 'keep' | 'claim' | 'updatedAt' | 'outbox' | 'history'> & {
+/** The steps that were taken. */
+const viewOfSteps = ({ escalation = [], escalatedAt = [] }: Viewed) =>
+  escalatedAt.map((at, index) => ({ at: instant(at), approvers: escalation[index]?.approvers ?? [] }))
+
+type Viewed = Omit<
+  Approval,
+  'denialMemoryMs' | 'holders' | 'keep' | 'claim' | 'updatedAt' | 'outbox' | 'history' | 'callback'
+> & {
   history?: HistoryEntry[]
 }
 
 export function viewOf(approval: Viewed, { history = false } = {}): ApprovalView {
-  const { agent, action, settlement, findings = [], suggestion = null } = approval
+  const { agent, action, settlement, findings = [], suggestion = null, warnedAt = null } = approval
+  const { approvers, requirements } = votersOf(approval)
+  const escalated = viewOfSteps(approval)
   return {
     id: approval.id,
     tenant: approval.tenant,
@@ -113,8 +127,8 @@ export function viewOf(approval: Viewed, { history = false } = {}): ApprovalView
     risk: approval.risk,
     ...(findings.length === 0 ? {} : { findings: findings.map(viewOfFinding) }),
     ...(suggestion === null ? {} : viewOfSuggestion(suggestion)),
-    approvers: approval.approvers,
-    requirements: approval.requirements,
+    approvers,
+    requirements,
     threshold: approval.threshold,
     reasonRequired: approval.reasonRequired,
     votes: approval.votes.map(({ by, decision, reason, at }) => ({
@@ -139,6 +153,8 @@ export function viewOf(approval: Viewed, { history = false } = {}): ApprovalView
         }),
     requestedAt: instant(approval.requestedAt),
     expiresAt: instant(approval.expiresAt),
+    ...(warnedAt === null ? {} : { warnedAt: instant(warnedAt) }),
+    ...(escalated.length === 0 ? {} : { escalated }),
     version: approval.version,
     ...(history ? { history: (approval.history ?? []).map((entry) => ({ ...entry, at: instant(entry.at) })) } : {}),
   }

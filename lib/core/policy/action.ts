@@ -8,7 +8,7 @@ interface Acting {
     name: string
     /** As configured; null or left out where nothing is. */
     type?: string | null
-    /** The agent's or the session's level, whichever is tighter; the policy's default where it is left out. */
+    /** As configured; the policy's default where it is left out. */
     autonomy?: Level | null
   }
   /** What the agent says about the call; it can only make the verdict stricter where rules use it for that. */
@@ -17,6 +17,8 @@ interface Acting {
     user?: string | null
     risk?: string | null
     labels?: readonly string[] | null
+    /** The level of this session: it holds where it is tighter than the agent's. */
+    autonomy?: string | null
   }
 }
 

@@ -1,9 +1,18 @@
 import { canonicalJson } from '../canonical-json.ts'
+import type { PolicyAction } from './action.ts'
 import { type CompiledCondition, compileCondition } from './condition.ts'
 import type { Facts } from './facts.ts'
 import { compileGlob } from './glob.ts'
 import { compileMatch } from './match.ts'
-import { type Classifier, LEVELS, type Level, type LevelTerms, type Policy } from './policy.ts'
+import {
+  type Autonomy,
+  type Classifier,
+  LEVELS,
+  type Level,
+  type LevelTerms,
+  type Policy,
+  tighterLevel,
+} from './policy.ts'
 import { RuleIndex } from './rule-index.ts'
 
 /** Why an agent's level wants a person to see an action that the rules would let run. */
@@ -16,6 +25,13 @@ export interface Tightening {
   canonical: string
 }
 
+/** The tighter of the agent's level and the session's. A level that nobody knows lets nothing run alone. */
+export function levelOf({ agent, context }: PolicyAction, autonomy: Autonomy): Level {
+  const known = (said: string): Level => LEVELS.find((each) => each === said) ?? 'locked'
+  const own = known(agent.autonomy ?? autonomy.default)
+  return typeof context.autonomy === 'string' ? tighterLevel(own, known(context.autonomy)) : own
+}
+
 /** Undefined when the action runs alone at the agent's level. */
 export type JudgeLevel = (facts: Facts) => Tightening | undefined
 
@@ -25,11 +41,10 @@ export function compileAutonomy({ autonomy, classify }: Policy): JudgeLevel {
   const levels = new Map(LEVELS.map((level) => [level, compileLevel(autonomy.levels[level])]))
   const tightest = compileLevel({ alone: [], ask: ['*'] })
 
-  return (facts) => {
-    const named = facts.action.agent.autonomy ?? autonomy.default
-    const known = levels.get(named)
+  const judge = (named: string, facts: Facts): Tightening | undefined => {
+    const known = levels.get(named as Level)
     // A level that nobody knows lets nothing run alone.
-    const level = known ? named : 'locked'
+    const level = known ? (named as Level) : 'locked'
     const { runsAlone, letsAll, terms } = known ?? tightest
     if (letsAll || (classifiers.length === 0 && runsAlone(''))) return undefined
 
@@ -53,6 +68,12 @@ export function compileAutonomy({ autonomy, classify }: Policy): JudgeLevel {
       why: `The level ${level} wants a person for ${what}.`,
       canonical: canonicalJson({ level, terms, classifiers: spoke.map((each) => canonicalJson(each)).sort() }),
     }
+  }
+  return (facts) => {
+    const { agent, context } = facts.action
+    const own = judge(agent.autonomy ?? autonomy.default, facts)
+    // What a level means is the file's to say: a session's level is heard beside the agent's, never in its place.
+    return own || typeof context.autonomy !== 'string' ? own : judge(context.autonomy, facts)
   }
 }
 

@@ -9,6 +9,7 @@ import { compileMatch } from './match.ts'
 import { AUTONOMY_RULE_ID, DEFAULT_RULE_ID, type Policy, type Rule } from './policy.ts'
 import { RuleIndex } from './rule-index.ts'
 import type { VerdictApproval, VerdictLimit } from './verdict.ts'
+import { warnAfterMs } from './warning.ts'
 
 export interface CompiledRule {
   rule: Rule
@@ -66,6 +67,10 @@ export function compilePolicy(policy: Policy): CompiledPolicy {
       reasonRequired: [],
       onDisconnect: 'cancel',
       denialMemoryMs: settings.denialMemoryMs,
+      warnAfterMs: warnAfterMs(settings.warn, settings.timeoutMs),
+      escalation: [],
+      onTimeout: 'deny',
+      dedupeWindowMs: settings.dedupeWindowMs,
     },
     defaultRule: {
       id: DEFAULT_RULE_ID,
@@ -87,6 +92,7 @@ function compileRule(rule: Rule, { settings }: Policy): CompiledRule {
       ...rule.approval,
       requirements: [{ rule: rule.id, anyOf: rule.approval.approvers, approve: rule.approval.threshold.approve }],
       denialMemoryMs: settings.denialMemoryMs,
+      escalation: rule.approval.escalation.map((step) => ({ rule: rule.id, ...step })),
     },
     limit: rule.rateLimit && compileLimit(rule.id, rule.rateLimit),
     canonical,

@@ -193,7 +193,15 @@ const stricter = (a: VerdictApproval, b: VerdictApproval): VerdictApproval => ({
   reasonRequired: union(a.reasonRequired, b.reasonRequired),
   onDisconnect: a.onDisconnect === 'cancel' || b.onDisconnect === 'cancel' ? 'cancel' : 'keep',
   denialMemoryMs: a.denialMemoryMs,
+  warnAfterMs: earlier(a.warnAfterMs, b.warnAfterMs),
+  escalation: [...a.escalation, ...b.escalation].sort((one, other) => one.afterMs - other.afterMs),
+  onTimeout: a.onTimeout === 'deny' || b.onTimeout === 'deny' ? 'deny' : 'escalate',
+  dedupeWindowMs: earlier(a.dedupeWindowMs, b.dedupeWindowMs),
 })
+
+/** Null is never. */
+const earlier = (a: number | null, b: number | null): number | null =>
+  a === null || b === null ? (a ?? b) : Math.min(a, b)
 
 const union = <T>(a: readonly T[], b: readonly T[]): T[] => [...new Set([...a, ...b])]
 

@@ -1,32 +1,62 @@
-import type { DecisionWord, Threshold } from '../events.ts'
-import type { ApprovalTerms, Policy } from './policy.ts'
+import { type DecisionWord, ON_TIMEOUT, type Threshold } from '../events.ts'
+import { readEscalation } from './parse-escalation.ts'
+import type { ApprovalTerms, Policy, Warning } from './policy.ts'
 import { bounded, type Place } from './source.ts'
+import { warnAfterMs } from './warning.ts'
 
 const MAX_TEXT = 200
 
 /** How long an approval may wait, in milliseconds. */
 export const readTimeout = (place: Place | undefined): number | undefined => place?.duration('1s', '30d')
 
+/** For how long the same call joins what is pending, in milliseconds. */
+export const readDedupeWindow = (place: Place | undefined): number | undefined => place?.duration('0s', '30d')
+
+/** `80%` of the timeout, `2m` before its end, or `never` (null). */
+export function readWarning(place: Place): Warning | null | undefined {
+  if (place.value === 'never') return null
+  const share = typeof place.value === 'string' ? /^([1-9]\d?)%$/.exec(place.value)?.[1] : undefined
+  if (share !== undefined) return { share: Number(share) / 100 }
+  if (typeof place.value === 'string' && place.value.endsWith('%')) return place.fail('this must be from 1% to 99%')
+  const beforeMs = place.duration('1s', '30d')
+  return beforeMs === undefined ? undefined : { beforeMs }
+}
+
 export const APPROVAL_KEYS = [
   'timeout',
   'approvers',
   'threshold',
   'reasonRequired',
+  'warn',
+  'escalation',
   'onTimeout',
   'onDisconnect',
+  'dedupeWindow',
 ] as const
 
 /** Reads `approval`, with the defaults of the settings. */
 export function readApproval(place: Place | undefined, settings: Policy['settings']): ApprovalTerms {
   const fields = place?.fields(APPROVAL_KEYS)
   const approvers = fields?.approvers ? readApprovers(fields.approvers) : []
-  if (fields?.onTimeout) checkOnTimeout(fields.onTimeout)
+  const timeoutMs = readTimeout(fields?.timeout) ?? settings.timeoutMs
+  const warn = fields?.warn ? readWarning(fields.warn) : settings.warn
+  if (fields?.warn && warn && 'beforeMs' in warn && warn.beforeMs >= timeoutMs)
+    fields.warn.fail('this is before the request: it must be shorter than the timeout')
+  const onTimeout = fields?.onTimeout ? readOnTimeout(fields.onTimeout) : 'deny'
+  if (onTimeout === 'escalate' && !fields?.escalation)
+    fields?.onTimeout?.fail('onTimeout: escalate takes steps: "escalation" is missing')
   return {
-    timeoutMs: readTimeout(fields?.timeout) ?? settings.timeoutMs,
+    timeoutMs,
     approvers,
     threshold: readThreshold(fields?.threshold, approvers),
     reasonRequired: fields?.reasonRequired ? readReasonRequired(fields.reasonRequired) : [],
     onDisconnect: fields?.onDisconnect?.oneOf(['cancel', 'keep']) ?? 'cancel',
+    warnAfterMs: warnAfterMs(warn ?? null, timeoutMs),
+    escalation: fields?.escalation
+      ? readEscalation(fields.escalation, { timeoutMs, onTimeout, isOpen: approvers.length === 0, readApprovers })
+      : [],
+    onTimeout,
+    dedupeWindowMs: readDedupeWindow(fields?.dedupeWindow) ?? settings.dedupeWindowMs,
   }
 }
 
@@ -59,9 +89,8 @@ function readReasonRequired(place: Place): DecisionWord[] {
   return [...new Set(words.filter((word) => word !== undefined))]
 }
 
-function checkOnTimeout(place: Place): void {
-  if (place.value === 'deny') return
-  if (place.value === 'approve') place.fail('there is no onTimeout: approve: what nobody decided is never approved')
-  else if (place.value === 'escalate') place.fail('onTimeout: escalate is not supported by this version')
-  else place.fail('this must be deny')
+function readOnTimeout(place: Place): ApprovalTerms['onTimeout'] {
+  if (place.value !== 'approve') return place.oneOf(ON_TIMEOUT) ?? 'deny'
+  place.fail('there is no onTimeout: approve: what nobody decided is never approved')
+  return 'deny'
 }

@@ -1,5 +1,5 @@
 import { RISKS } from '../events.ts'
-import { readApproval, readTimeout } from './parse-approval.ts'
+import { readApproval, readDedupeWindow, readTimeout, readWarning } from './parse-approval.ts'
 import { readAutonomy, readClassify } from './parse-autonomy.ts'
 import { readConditions, readPath } from './parse-condition.ts'
 import { readEvaluators } from './parse-evaluators.ts'
@@ -19,7 +19,12 @@ import { type Place, type PolicyError, PolicySource } from './source.ts'
 export type ParsedPolicy = { ok: true; policy: Policy } | { ok: false; errors: PolicyError[] }
 
 const MAX_RULES = 10_000
-const DEFAULT_SETTINGS: Policy['settings'] = { timeoutMs: 5 * 60_000, denialMemoryMs: 5 * 60_000 }
+const DEFAULT_SETTINGS: Policy['settings'] = {
+  timeoutMs: 5 * 60_000,
+  denialMemoryMs: 5 * 60_000,
+  warn: { share: 0.8 },
+  dedupeWindowMs: null,
+}
 
 /** Reads a policy file. Everything that is wrong with it is told at once; a policy with one fault is no policy. */
 export function parsePolicy(text: string): ParsedPolicy {
@@ -30,7 +35,7 @@ export function parsePolicy(text: string): ParsedPolicy {
 }
 
 export const POLICY_KEYS = ['version', 'default', 'settings', 'rules', 'classify', 'autonomy', 'evaluators'] as const
-export const SETTING_KEYS = ['timeout', 'denialMemory'] as const
+export const SETTING_KEYS = ['timeout', 'denialMemory', 'warn', 'dedupeWindow'] as const
 
 function readPolicy(root: Place | undefined): Policy | undefined {
   const fields = root?.fields(POLICY_KEYS)
@@ -51,9 +56,12 @@ function readPolicy(root: Place | undefined): Policy | undefined {
 
 function readSettings(place: Place | undefined): Policy['settings'] {
   const fields = place?.fields(SETTING_KEYS)
+  const warn = fields?.warn && readWarning(fields.warn)
   return {
     timeoutMs: readTimeout(fields?.timeout) ?? DEFAULT_SETTINGS.timeoutMs,
     denialMemoryMs: fields?.denialMemory?.duration('0s', '30d') ?? DEFAULT_SETTINGS.denialMemoryMs,
+    warn: warn === undefined ? DEFAULT_SETTINGS.warn : warn,
+    dedupeWindowMs: readDedupeWindow(fields?.dedupeWindow) ?? DEFAULT_SETTINGS.dedupeWindowMs,
   }
 }
 

@@ -1,4 +1,4 @@
-import type { DecisionWord, Risk, Threshold } from '../events.ts'
+import type { DecisionWord, EscalationStep, OnTimeout, Risk, Threshold } from '../events.ts'
 import type { Path } from './path.ts'
 import type { CommandSpec } from './shell/command-spec.ts'
 
@@ -54,7 +54,17 @@ export interface ApprovalTerms {
   threshold: Threshold
   reasonRequired: DecisionWord[]
   onDisconnect: 'cancel' | 'keep'
+  /** After the timeout began; null: nobody is warned. */
+  warnAfterMs: number | null
+  /** In the order of their time. */
+  escalation: Omit<EscalationStep, 'rule'>[]
+  onTimeout: OnTimeout
+  /** For how long the same call joins what is pending; null: as long as it is. */
+  dedupeWindowMs: number | null
 }
+
+/** When people are warned that the time runs out: after a share of the timeout, or so long before its end. */
+export type Warning = { share: number } | { beforeMs: number }
 
 /** What calls are counted together by: one of these names, or the values at paths. */
 export const LIMIT_KEYS = ['agent', 'session', 'tool'] as const
@@ -91,6 +101,7 @@ export interface Classifier {
 /** From the freest to the tightest. */
 export const LEVELS = ['full', 'semi', 'supervised', 'locked'] as const
 export type Level = (typeof LEVELS)[number]
+export const tighterLevel = (a: Level, b: Level): Level => (LEVELS.indexOf(b) > LEVELS.indexOf(a) ? b : a)
 
 /** Globs on categories: what runs alone, and what needs a person all the same. */
 export interface LevelTerms {
@@ -131,7 +142,13 @@ export interface Evaluators {
 export interface Policy {
   version: 1
   default: 'allow' | 'deny'
-  settings: { timeoutMs: number; denialMemoryMs: number }
+  settings: {
+    timeoutMs: number
+    denialMemoryMs: number
+    /** Null: never. */
+    warn: Warning | null
+    dedupeWindowMs: number | null
+  }
   rules: Rule[]
   classify: Classifier[]
   autonomy: Autonomy

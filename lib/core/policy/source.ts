@@ -73,7 +73,7 @@ const pathText = (path: readonly Step[]): string =>
     .replace(/^\./, '')
 
 /** What newer versions know; named so that the message does not call it a typing error. */
-const LATER = new Set(['escalation', 'grants', 'dedupeWindow'])
+const LATER = new Set(['grants'])
 
 /** A value of the file with its place. Every reader reports what is wrong and then returns undefined. */
 export class Place {

@@ -32,26 +32,38 @@ export function normaliseTarget({ scheme, authority, path }: RawTarget): Normali
   try {
     const known = scheme.toLowerCase()
     if (known !== 'http' && known !== 'https') throw new Refusal('the scheme is neither http nor https')
-    if (path.length > MAX_TARGET) throw new Refusal(`the path is longer than ${MAX_TARGET} characters`)
     const { host, port } = readAuthority(authority)
-    const mark = path.indexOf('?')
-    const query = mark < 0 ? null : checkQuery(path.slice(mark + 1))
-    return {
-      ok: true,
-      target: {
-        scheme: known,
-        host,
-        port: port ?? DEFAULT_PORTS[known],
-        path: normalisePath(mark < 0 ? path : path.slice(0, mark)),
-        query,
-        queryValues: query === null ? {} : readQuery(query),
-      },
-    }
+    return { ok: true, target: { scheme: known, host, port: port ?? DEFAULT_PORTS[known], ...readPath(path) } }
   } catch (error) {
-    if (error instanceof Refusal) return { ok: false, reason: error.message }
-    return { ok: false, reason: 'the target cannot be read' }
+    return refusalOf(error)
   }
 }
+
+/** The same for a path and query at a place that is in its form already. */
+export function normaliseAt({ scheme, host, port }: Target, path: string): NormalisedTarget {
+  try {
+    return { ok: true, target: { scheme, host, port, ...readPath(path) } }
+  } catch (error) {
+    return refusalOf(error)
+  }
+}
+
+/** Throws Refusal. */
+function readPath(path: string): Pick<Target, 'path' | 'query' | 'queryValues'> {
+  if (path.length > MAX_TARGET) throw new Refusal(`the path is longer than ${MAX_TARGET} characters`)
+  const mark = path.indexOf('?')
+  const query = mark < 0 ? null : checkQuery(path.slice(mark + 1))
+  return {
+    path: normalisePath(mark < 0 ? path : path.slice(0, mark)),
+    query,
+    queryValues: query === null ? {} : readQuery(query),
+  }
+}
+
+const refusalOf = (error: unknown): NormalisedTarget => ({
+  ok: false,
+  reason: error instanceof Refusal ? error.message : 'the target cannot be read',
+})
 
 /** The same for an absolute URL. */
 export function normaliseUrl(url: string): NormalisedTarget {

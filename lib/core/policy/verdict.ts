@@ -1,4 +1,4 @@
-import type { DecisionWord, Requirement, Risk, RuleRef, Threshold } from '../events.ts'
+import type { DecisionWord, EscalationStep, OnTimeout, Requirement, Risk, RuleRef, Threshold } from '../events.ts'
 import type { Level, RuleAction } from './policy.ts'
 
 export interface Verdict {
@@ -27,6 +27,13 @@ export interface VerdictApproval {
   reasonRequired: DecisionWord[]
   onDisconnect: 'cancel' | 'keep'
   denialMemoryMs: number
+  /** After the timeout began; null: nobody is warned. */
+  warnAfterMs: number | null
+  /** The steps of all rules that spoke, in the order of their time. */
+  escalation: EscalationStep[]
+  onTimeout: OnTimeout
+  /** For how long the same call joins what is pending; null: as long as it is. */
+  dedupeWindowMs: number | null
 }
 
 export interface VerdictLimit {

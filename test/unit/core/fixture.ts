@@ -37,6 +37,10 @@ export const requested = (more: Partial<ApprovalRequested> = {}): ApprovalReques
   timeoutMs: TIMEOUT_MS,
   findings: [],
   suggestion: null,
+  escalation: [],
+  onTimeout: 'deny',
+  warnAfterMs: null,
+  callback: null,
   ...more,
 })
 

@@ -78,6 +78,10 @@ describe('several approvals', () => {
       reasonRequired: ['deny', 'approve'],
       onDisconnect: 'cancel',
       denialMemoryMs: 300_000,
+      warnAfterMs: 96_000,
+      escalation: [],
+      onTimeout: 'deny',
+      dedupeWindowMs: null,
     })
     expect(risk).toBe('critical')
     expect(rule).toMatchObject({
@@ -102,6 +106,25 @@ describe('several approvals', () => {
       { rule: 'a', anyOf: ['alice'], approve: 1 },
       { rule: 'b', anyOf: [], approve: 1 },
     ])
+  })
+
+  it('take the steps of each in the order of their time, and the strictest of the rest', () => {
+    const { approval } = judge(`
+- { id: a, match: { tool: x }, action: require_approval, approval: { approvers: [alice], timeout: 10m, warn: 1m, dedupeWindow: 5m, onTimeout: escalate, escalation: [{ after: 5m, approvers: [bob] }, { channels: [pager] }] } }
+- { id: b, match: { tool: x }, action: require_approval, approval: { timeout: 20m, warn: 25%, escalation: [{ after: 2m, channels: [oncall] }] } }`)(
+      action('x'),
+    )
+    expect(approval).toMatchObject({
+      timeoutMs: 600_000,
+      warnAfterMs: 300_000,
+      onTimeout: 'deny',
+      dedupeWindowMs: 300_000,
+      escalation: [
+        { rule: 'b', afterMs: 120_000, approvers: [], channels: ['oncall'] },
+        { rule: 'a', afterMs: 300_000, approvers: ['bob'], channels: [] },
+        { rule: 'a', afterMs: 600_000, approvers: [], channels: ['pager'] },
+      ],
+    })
   })
 
   it('take timeout and memory from the settings', () => {
@@ -286,6 +309,10 @@ describe('levels', () => {
         reasonRequired: [],
         onDisconnect: 'cancel',
         denialMemoryMs: 300_000,
+        warnAfterMs: 96_000,
+        escalation: [],
+        onTimeout: 'deny',
+        dedupeWindowMs: null,
       },
       limits: [],
       autonomy: { level: 'semi', categories: ['deploy:production'] },
@@ -303,6 +330,23 @@ describe('levels', () => {
       verdict(action('deploy', {}, { agent: { name: 'a', autonomy: level } })).rule.revision
     expect(revision('semi')).not.toBe(revision('locked'))
     expect(verdict(action('deploy')).rule.revision).toBe(revision('semi'))
+  })
+
+  const session = (level: string) => ({ context: { autonomy: level } })
+
+  it('are tightened by the session, and never loosened', () => {
+    expect(verdict(action('read', {}, session('locked'))).autonomy).toEqual({ level: 'locked', categories: [] })
+    expect(verdict(action('deploy', {}, session('full'))).autonomy?.level).toBe('semi')
+    expect(verdict(action('read', {}, session('full'))).effect).toBe('allow')
+    expect(verdict(action('read', {}, session('free'))).autonomy?.level).toBe('locked')
+  })
+
+  it('of a session cannot loosen by what the file makes of their names', () => {
+    const odd = judge(
+      '- { id: other, match: { tool: other }, action: deny }',
+      'version: 1\ndefault: allow\nautonomy: { levels: { locked: { alone: ["*"], ask: [] }, semi: { alone: [] } } }',
+    )
+    expect(odd(action('read', {}, session('locked'))).autonomy?.level).toBe('semi')
   })
 
   it('that nobody knows let nothing run alone', () => {

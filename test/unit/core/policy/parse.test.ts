@@ -54,7 +54,7 @@ it('reads a policy and fills in its defaults', () => {
   expect(policyOf(EXAMPLE)).toEqual({
     version: 1,
     default: 'allow',
-    settings: { timeoutMs: 300_000, denialMemoryMs: 600_000 },
+    settings: { timeoutMs: 300_000, denialMemoryMs: 600_000, warn: { share: 0.8 }, dedupeWindowMs: null },
     rules: [
       {
         id: 'big-refund',
@@ -74,6 +74,10 @@ it('reads a policy and fills in its defaults', () => {
           threshold: { approve: 2, deny: 1 },
           reasonRequired: ['deny'],
           onDisconnect: 'keep',
+          warnAfterMs: 720_000,
+          escalation: [],
+          onTimeout: 'deny',
+          dedupeWindowMs: null,
         },
         rateLimit: null,
         mode: 'enforce',
@@ -85,9 +89,51 @@ it('reads a policy and fills in its defaults', () => {
   expect(policyOf('version: 1')).toEqual({
     version: 1,
     default: 'deny',
-    settings: { timeoutMs: 300_000, denialMemoryMs: 300_000 },
+    settings: { timeoutMs: 300_000, denialMemoryMs: 300_000, warn: { share: 0.8 }, dedupeWindowMs: null },
     rules: [],
     ...REST,
+  })
+})
+
+describe('what happens while nobody decides', () => {
+  const terms = (approval: string, settings = '{}') =>
+    policyOf(
+      `version: 1\nsettings: ${settings}\nrules:\n  - { id: r, match: { tool: x }, action: require_approval, approval: ${approval} }\n`,
+    ).rules[0]?.approval
+
+  it.each([
+    ['80% of the timeout, if nothing is said', '{ timeout: 10m }', '{}', 480_000],
+    ['a share of it', '{ timeout: 10m, warn: 50% }', '{}', 300_000],
+    ['so long before its end', '{ timeout: 10m, warn: 2m }', '{}', 480_000],
+    ['never', '{ timeout: 10m, warn: never }', '{}', null],
+    ['what the settings say', '{ timeout: 10m }', '{ warn: 90% }', 540_000],
+    ['never, for all', '{ timeout: 10m }', '{ warn: never }', null],
+    ['never, where the settings would warn before the request', '{ timeout: 1m }', '{ warn: 2m }', null],
+  ])('warns after %s', (_, approval, settings, expected) => {
+    expect(terms(approval, settings)?.warnAfterMs).toBe(expected)
+  })
+
+  it('is taken in steps', () => {
+    const steps =
+      '[{ after: 5m, approvers: ["group:managers", carol, carol], channels: oncall }, { after: 7m, channels: [oncall, pager] }]'
+    expect(terms(`{ timeout: 10m, approvers: [alice], escalation: ${steps} }`)).toMatchObject({
+      onTimeout: 'deny',
+      escalation: [
+        { afterMs: 300_000, approvers: ['group:managers', 'carol'], channels: ['oncall'] },
+        { afterMs: 420_000, approvers: [], channels: ['oncall', 'pager'] },
+      ],
+    })
+  })
+
+  it('comes at the timeout where a step names no time', () => {
+    const steps = '[{ after: 5m, channels: a }, { channels: b }, { channels: c }]'
+    const { escalation } = terms(`{ timeout: 10m, onTimeout: escalate, escalation: ${steps} }`) ?? {}
+    expect(escalation?.map(({ afterMs }) => afterMs)).toEqual([300_000, 600_000, 600_000])
+  })
+
+  it('joins the same call for as long as the rule or the settings say', () => {
+    expect(terms('{ dedupeWindow: 0s }', '{ dedupeWindow: 10m }')?.dedupeWindowMs).toBe(0)
+    expect(terms('{}', '{ dedupeWindow: 10m }')?.dedupeWindowMs).toBe(600_000)
   })
 })
 
@@ -112,10 +158,16 @@ describe('refuses, with the place and the rule', () => {
       'rulez',
       /unknown key "rulez": the keys here are version, default, settings, rules, classify/,
     ],
-    ['a later key', 'version: 1\nescalation: []\n', 2, 'escalation', /not supported by this version/],
+    ['a later key', 'version: 1\ngrants: []\n', 2, 'grants', /not supported by this version/],
     ['an unknown default', 'version: 1\ndefault: ask\n', 2, 'default', /allow, deny/],
     ['a bad setting', 'version: 1\nsettings:\n  timeout: 5 minutes\n', 3, 'settings.timeout', /duration such as/],
-    ['a later setting', 'version: 1\nsettings:\n  dedupeWindow: 10m\n', 3, 'settings.dedupeWindow', /not supported/],
+    [
+      'a window that is no duration',
+      'version: 1\nsettings:\n  dedupeWindow: 10\n',
+      3,
+      'settings.dedupeWindow',
+      /30s, 5m/,
+    ],
     ['rules that are no list', 'version: 1\nrules: {}\n', 2, 'rules', /list/],
     ['a rule that is no mapping', 'version: 1\nrules:\n  - x\n', 3, 'rules[0]', /mapping/],
     [
@@ -340,12 +392,77 @@ describe('refuses, with the place and the rule', () => {
       /rule "r": there is no onTimeout: approve/,
     ],
     [
-      'escalation',
+      'an escalation without steps',
       rule('approval:', '  onTimeout: escalate'),
       7,
       'rules[0].approval.onTimeout',
-      /not supported by this version/,
+      /"escalation" is missing/,
     ],
+    [
+      'an escalation of no steps',
+      rule('approval:', '  escalation: []'),
+      7,
+      'rules[0].approval.escalation',
+      /the list is empty/,
+    ],
+    [
+      'too many steps',
+      rule('approval:', `  escalation: [${'{ after: 1m, channels: c }, '.repeat(11)}]`),
+      7,
+      'rules[0].approval.escalation',
+      /at most 10 steps/,
+    ],
+    [
+      'a step that nobody hears of',
+      rule('approval:', '  escalation: [{ after: 1m }]'),
+      7,
+      'rules[0].approval.escalation[0]',
+      /approvers, channels or both/,
+    ],
+    [
+      'a step without its time',
+      rule('approval:', '  escalation: [{ channels: oncall }]'),
+      7,
+      'rules[0].approval.escalation[0]',
+      /"after" is missing/,
+    ],
+    [
+      'a step that never comes',
+      rule('approval:', '  timeout: 5m', '  escalation: [{ after: 5m, channels: oncall }]'),
+      8,
+      'rules[0].approval.escalation[0].after',
+      /shorter than the timeout, 5m/,
+    ],
+    [
+      'steps out of order',
+      rule('approval:', '  escalation:', '    - { after: 2m, channels: a }', '    - { after: 2m, channels: b }'),
+      9,
+      'rules[0].approval.escalation[1].after',
+      /later than the one before it, at 2m/,
+    ],
+    [
+      'more people where everybody may vote',
+      rule('approval:', '  escalation: [{ after: 1m, approvers: ["group:managers"] }]'),
+      7,
+      'rules[0].approval.escalation[0].approvers',
+      /every approver may vote already/,
+    ],
+    [
+      'a channel without a name',
+      rule('approval:', '  escalation: [{ after: 1m, channels: [" "] }]'),
+      7,
+      'rules[0].approval.escalation[0].channels[0]',
+      /the id of a channel/,
+    ],
+    [
+      'a warning before the request',
+      rule('approval:', '  timeout: 5m', '  warn: 5m'),
+      8,
+      'rules[0].approval.warn',
+      /shorter than the timeout/,
+    ],
+    ['a warning at the end', rule('approval:', '  warn: 100%'), 7, 'rules[0].approval.warn', /from 1% to 99%/],
+    ['a warning in words', rule('approval:', '  warn: soon'), 7, 'rules[0].approval.warn', /30s, 5m/],
     ['a reserved id of a level', rule().replace('id: r', 'id: autonomy'), 3, 'rules[0].id', /choose another/],
     ['a path that is none', rule().replace('tool: x', 'path: v1'), 4, 'rules[0].match.path', /begins with a slash/],
     ['a path with a query', rule().replace('tool: x', 'path: "/a?b"'), 4, 'rules[0].match.path', /query\.name/],

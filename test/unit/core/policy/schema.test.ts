@@ -12,6 +12,7 @@ import {
 import { APPROVAL_KEYS } from '../../../../lib/core/policy/parse-approval.ts'
 import { AUTONOMY_KEYS, CLASSIFIER_KEYS, LEVEL_KEYS } from '../../../../lib/core/policy/parse-autonomy.ts'
 import { CONDITION_KEYS } from '../../../../lib/core/policy/parse-condition.ts'
+import { STEP_KEYS } from '../../../../lib/core/policy/parse-escalation.ts'
 import { BUILTIN_KEYS, EVALUATORS_KEYS, EXTERNAL_KEYS } from '../../../../lib/core/policy/parse-evaluators.ts'
 import { LEVELS, MATCH_KEYS } from '../../../../lib/core/policy/policy.ts'
 import { parseCommandSpec } from '../../../../lib/core/policy/shell/command-spec.ts'
@@ -39,6 +40,7 @@ describe('the JSON Schema', () => {
     ['match', definitions.match, MATCH_KEYS],
     ['a condition', definitions.condition, CONDITION_KEYS],
     ['approval', definitions.approval, APPROVAL_KEYS],
+    ['a step of an escalation', definitions.escalationStep, STEP_KEYS],
     ['rate_limit', definitions.rateLimit, RATE_LIMIT_KEYS],
     ['a classifier', definitions.classifier, CLASSIFIER_KEYS],
     ['autonomy', top.autonomy, AUTONOMY_KEYS],
@@ -95,6 +97,11 @@ describe('the JSON Schema', () => {
     ['a limit without terms', rule({ action: 'rate_limit' })],
     ['a limit without a window', rule({ action: 'rate_limit', rate_limit: { limit: 1 } })],
     ['approval by silence', rule({ action: 'require_approval', approval: { onTimeout: 'approve' } })],
+    ['an escalation without steps', rule({ action: 'require_approval', approval: { onTimeout: 'escalate' } })],
+    ['an escalation of no steps', rule({ action: 'require_approval', approval: { escalation: [] } })],
+    ['a step without its time', rule({ action: 'require_approval', approval: { escalation: [{ channels: 'c' }] } })],
+    ['a step without anybody', rule({ action: 'require_approval', approval: { escalation: [{ after: '1m' }] } })],
+    ['a warning in words', { version: 1, settings: { warn: 'soon' } }],
     ['a condition without an operator', rule({ when: [{ path: 'args.a' }] })],
     ['a condition with two', rule({ when: [{ path: 'args.a', gt: 1, lt: 5 }] })],
     ['a condition without a path', rule({ when: [{ gt: 1 }] })],
