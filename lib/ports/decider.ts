@@ -14,6 +14,8 @@ export interface ClaimRequest {
   fingerprint: string | null
   /** How long a denial stands for this call, by the rules that spoke. */
   denialMemoryMs: number
+  /** For how long after its request the call joins what is pending, when nothing names it; null: as long as it is. */
+  dedupeWindowMs: number | null
   /** The connection that waits when the approval is pending; null when nothing does. */
   holder: string | null
   /** The call will come back: its disconnect cancels nothing. */
@@ -59,7 +61,7 @@ export interface DecideRequest {
  */
 export interface Decider {
   claim(request: ClaimRequest): Promise<ClaimResult>
-  /** The record as it stands, expired when its time is over. Rejects with `approval_not_found`. */
+  /** The record as it stands now, expired when its time is over, escalated when that is due. Rejects with `approval_not_found`. */
   lookup(tenant: string, id: string): Promise<Approval>
   settle(report: SettleReport): Promise<Approval>
   /** The connection is gone: `cancel` when the agent left, `keep` when it was told to come back, `stay` when we left. */

@@ -52,7 +52,10 @@ export class Claims {
       const told = mine.find((approval) => isReplay(approval, request, now))
       if (told) return { outcome: 'used', approval: told, replay: true }
 
-      const best = mine.find(isIn(Status.approved)) ?? mine.find(isIn(Status.pending)) ?? mine.find(isIn(Status.denied))
+      const { dedupeWindowMs } = request
+      const isJoined = ({ status, requestedAt }: Approval) =>
+        status === Status.pending && (dedupeWindowMs === null || now < requestedAt + dedupeWindowMs)
+      const best = mine.find(isIn(Status.approved)) ?? mine.find(isJoined) ?? mine.find(isIn(Status.denied))
       if (!best) return { outcome: 'none' }
       const result = await this.#use(best, request)
       // Somebody was faster with the one that was found: look whether another fits.

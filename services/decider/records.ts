@@ -1,4 +1,4 @@
-import { type Approval, isOverdue, Status } from '../../lib/core/approval.ts'
+import { type Approval, isBehind, Status } from '../../lib/core/approval.ts'
 import { CountersignError } from '../../lib/core/errors.ts'
 import type { ApprovalRequested } from '../../lib/core/events.ts'
 import { isApprovalId } from '../../lib/core/ids.ts'
@@ -47,11 +47,11 @@ export class Records {
     if (inserted) this.#onWrite(approval, true)
   }
 
-  /** The record, expired when its time is over; rejects with `approval_not_found` also for another tenant's. */
+  /** The record as it stands now: expired when its time is over, escalated when that is due; rejects with `approval_not_found` also for another tenant's. */
   async find(tenant: string, id: string): Promise<Approval> {
     const approval = await this.#getOrWait(id)
     if (approval?.tenant !== tenant) throw notFound()
-    if (!isOverdue(approval, this.#clock.now())) return approval
+    if (!isBehind(approval, this.#clock.now())) return approval
     return (await this.apply(approval, { type: 'timeout' })).approval
   }
 
@@ -80,8 +80,8 @@ export class Records {
     let current = start
     for (;;) {
       const now = this.#clock.now()
-      const overdue = isOverdue(current, now)
-      const result = transition(current, overdue ? { type: 'timeout' } : command, now)
+      const behind = isBehind(current, now)
+      const result = transition(current, behind ? { type: 'timeout' } : command, now)
       if (result.kind !== 'applied') {
         if (!this.#recent.has(current)) return result
         current = await this.#read(start.id)
@@ -97,8 +97,8 @@ export class Records {
       }
       this.#recent.put(next)
       this.#onWrite(next, next.history.length > current.history.length)
-      // What expired on the way is on record now; the command meets it there.
-      if (!overdue || command.type === 'timeout') return { ...result, approval: next }
+      // What was due on the way is on record now; the command meets it there.
+      if (!behind || command.type === 'timeout') return { ...result, approval: next }
       current = next
     }
   }

@@ -1,4 +1,4 @@
-import { type Approval, dueAt } from '../../lib/core/approval.ts'
+import { type Approval, dueAt, endedAt } from '../../lib/core/approval.ts'
 import type { ApprovalStore } from '../../lib/ports/approval-store.ts'
 import type { Clock } from '../../lib/ports/clock.ts'
 import type { Logger } from '../../lib/runtime/logger.ts'
@@ -10,8 +10,8 @@ const LONGEST_PAUSE_MS = 1_000
 const PRUNE_EVERY_MS = 3_600_000
 
 /**
- * Gives every record its end: expires what nobody answered, closes claims that nobody settled. Several sweepers may
- * run at once: the compare-and-swap lets one of them win each record.
+ * Does what is due: warns and escalates while nobody decides, expires what nobody answered, closes claims that nobody
+ * settled. Several sweepers may run at once: the compare-and-swap lets one of them win each record.
  */
 export class Sweeper {
   readonly #store: ApprovalStore
@@ -56,8 +56,10 @@ export class Sweeper {
       const due = await this.#store.findDue(this.#clock.now(), BATCH)
       const results = await Promise.all(due.map((approval) => this.#records.apply(approval, { type: 'timeout' })))
       const applied = results.filter(({ kind }) => kind === 'applied')
-      ended.push(...applied.map(({ approval }) => approval))
-      if (due.length < BATCH || applied.length === 0 || this.#closed) return ended
+      ended.push(...applied.map(({ approval }) => approval).filter((approval) => endedAt(approval) !== null))
+      // After a pause a record may have more than one step behind it.
+      const isMore = due.length === BATCH || applied.some(({ approval }) => isDue(approval, this.#clock.now()))
+      if (!isMore || applied.length === 0 || this.#closed) return ended
     }
   }
 
@@ -94,3 +96,5 @@ export class Sweeper {
     this.#arm((next ?? Number.POSITIVE_INFINITY) - this.#clock.now())
   }
 }
+
+const isDue = (approval: Approval, now: number): boolean => (dueAt(approval) ?? Number.POSITIVE_INFINITY) <= now

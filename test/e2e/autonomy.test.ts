@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { sha256Hex } from '../../lib/core/canonical-json.ts'
+import { runCountersign } from '../support/process.ts'
 import { Caller, scenario, startWorld } from '../support/server.ts'
 
 const POLICY = `
@@ -35,6 +36,57 @@ scenario(
     expect(records.map(({ rule }) => rule.id)).toEqual(['autonomy', 'autonomy', 'autonomy'])
     expect(await free.ask('bots')).toMatchObject({ status: 403, body: { code: 'policy_denied' } })
     expect(await other.ask('bots')).toMatchObject({ status: 200 })
+  },
+  { policy: POLICY, config: CONFIG },
+)
+
+scenario(
+  'a session is as tight as the agent says, and never looser than its key',
+  async ({ agent, admin, url }) => {
+    const free = new Caller(url, SECRET, 'free')
+    const status = async (caller: Caller, tool: string, autonomy: string) =>
+      (await caller.ask(tool, {}, { ...asynchronously, context: { autonomy } })).status
+    expect(await status(free, 'rows.delete', 'full')).toBe(200)
+    expect(await status(free, 'rows.delete', 'semi')).toBe(202)
+    expect(await status(free, 'read', 'locked')).toBe(202)
+    // The agent's own level is supervised.
+    expect(await status(agent, 'write', 'full')).toBe(202)
+    expect(await status(free, 'write', 'no-such-level')).toBe(202)
+    expect(await status(free, 'bots', 'locked')).toBe(403)
+    const records = await admin.pending(4)
+    expect(records.flatMap(({ rule }) => rule.why).sort()).toEqual([
+      expect.stringContaining('The level locked'),
+      expect.stringContaining('The level locked'),
+      expect.stringContaining('The level semi'),
+      expect.stringContaining('The level supervised'),
+    ])
+  },
+  { policy: POLICY, config: CONFIG },
+)
+
+scenario(
+  'a hook is as tight as its header says, and the command passes on what its environment says',
+  async ({ url, dataDir }) => {
+    const free = new Caller(url, SECRET, 'free')
+    const call = { hook_event_name: 'PreToolUse', session_id: 's', tool_name: 'read', tool_input: { path: '/a' } }
+    const decision = async (headers: Record<string, string>) =>
+      (await free.send('POST', '/hooks/claude-code', { body: call, headers })).headers.get('countersign-decision')
+    const atOnce = { prefer: 'respond-async' }
+    expect(await decision(atOnce)).toBe('none')
+    expect(await decision({ ...atOnce, 'countersign-autonomy': 'full' })).toBe('none')
+    expect(await decision({ ...atOnce, 'countersign-autonomy': 'locked' })).toBe('pending')
+    expect(await decision({ ...atOnce, 'countersign-autonomy': 'full, locked' })).toBe('pending')
+
+    const command = async (autonomy: string) => {
+      const args = ['hook', 'claude-code', '--url', url, '--token', SECRET, '--wait', '0']
+      const run = runCountersign(args, { cwd: dataDir, env: { COUNTERSIGN_AUTONOMY: autonomy } })
+      run.child.stdin.end(JSON.stringify(call))
+      return { code: await run.exited, out: run.stdout(), err: run.stderr() }
+    }
+    const [open, locked, odd] = await Promise.all(['', 'locked', 'no level'].map(command))
+    expect([open?.code, open?.out.trim()]).toEqual([0, '{}'])
+    expect(locked?.out).toContain('"permissionDecision":"deny"')
+    expect([odd?.code, odd?.err]).toEqual([2, expect.stringContaining('COUNTERSIGN_AUTONOMY takes full, semi')])
   },
   { policy: POLICY, config: CONFIG },
 )

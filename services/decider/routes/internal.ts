@@ -48,6 +48,7 @@ export const internalRoutes: FastifyPluginAsyncTypebox<{ decider: Decider; direc
             key: TextOrNull,
             fingerprint: Type.Union([Sha256, Type.Null()]),
             denialMemoryMs: Type.Integer({ minimum: 0 }),
+            dedupeWindowMs: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()]),
             holder: TextOrNull,
             keep: Type.Boolean(),
             gate: Text,
@@ -173,6 +174,24 @@ export const internalRoutes: FastifyPluginAsyncTypebox<{ decider: Decider; direc
     },
     async ({ body: { kind, hash } }) => {
       const principal = await (kind === 'key' ? directory.ofKeyHash(hash) : directory.ofSessionHash(hash))
+      return principal === undefined ? {} : { principal }
+    },
+  )
+
+  app.post(
+    '/v1/internal/person',
+    {
+      config,
+      schema: {
+        hide: true,
+        body: Type.Union([
+          Type.Object({ tenant: Text, name: Text }, closed),
+          Type.Object({ tenant: Text, email: Type.String({ minLength: 1, maxLength: 320 }) }, closed),
+        ]),
+      },
+    },
+    async ({ body }) => {
+      const principal = await directory.ofPerson(body)
       return principal === undefined ? {} : { principal }
     },
   )

@@ -52,6 +52,7 @@ async function request(records: Records) {
     key: null,
     fingerprint: action.fingerprint,
     denialMemoryMs: 0,
+    dedupeWindowMs: null,
     holder: holderId('gate', 1, 1),
     keep: true,
     gate: 'gate',

@@ -12,6 +12,7 @@ import { KEYS_SCHEMA, MAIN_SCHEMA } from '../../../lib/adapters/sqlite/schema.ts
 import { auditApproval } from '../../../lib/core/audit.ts'
 import { Topic } from '../../../lib/core/events.ts'
 import { createApproval } from '../../../lib/core/transition.ts'
+import type { Bus } from '../../../lib/ports/bus.ts'
 import { systemClock } from '../../../lib/runtime/clock.ts'
 import { Directory } from '../../../lib/runtime/directory.ts'
 import { createLogger } from '../../../lib/runtime/logger.ts'
@@ -21,7 +22,8 @@ import { requestedEvent } from '../../support/approvals.ts'
 
 const OVERDUE = 1_000
 
-test('several sweepers at once: every overdue record gets one outcome and one event', async () => {
+/** Three deciders on one store, not started. */
+function three() {
   const dir = mkdtempSync(join(tmpdir(), 'countersign-sweepers-'))
   const db = openDatabase(join(dir, 'countersign.db'), MAIN_SCHEMA)
   const keysDb = openDatabase(join(dir, 'keys.db'), KEYS_SCHEMA)
@@ -46,24 +48,33 @@ test('several sweepers at once: every overdue record gets one outcome and one ev
     keysDb.close()
     rmSync(dir, { recursive: true, force: true })
   })
+  return { store, bus, deciders }
+}
 
+/** Resolves with the ids of the events of a topic when that many different ones were published. */
+function published(bus: Bus, topic: Topic, count: number): Promise<string[]> {
+  const eventIds: string[] = []
+  return new Promise((resolve) => {
+    void bus.broadcast({
+      topics: [topic],
+      handler: (batch) => {
+        eventIds.push(...batch.map(({ eventId }) => eventId))
+        if (new Set(eventIds).size === count) resolve(eventIds)
+      },
+    })
+  })
+}
+
+test('several sweepers at once: every overdue record gets one outcome and one event', async () => {
+  const { store, bus, deciders } = three()
   const requestedAt = Date.now() - 60_000
   const records = Array.from({ length: OVERDUE }, () =>
     createApproval(requestedEvent({ requestedAt, timeoutMs: 1_000 }).data, requestedAt),
   )
   await Promise.all(records.map((record) => store.insert(record)))
-  const eventIds: string[] = []
-  const everyRecord = new Promise<void>((resolve) => {
-    void bus.broadcast({
-      topics: [Topic.decided],
-      handler: (batch) => {
-        eventIds.push(...batch.map(({ eventId }) => eventId))
-        if (new Set(eventIds).size === OVERDUE) resolve()
-      },
-    })
-  })
+  const everyRecord = published(bus, Topic.decided, OVERDUE)
   await Promise.all(deciders.map((decider) => decider.start()))
-  await everyRecord
+  const eventIds = await everyRecord
 
   for (const { id } of records) {
     const record = await store.get(id)
@@ -71,4 +82,33 @@ test('several sweepers at once: every overdue record gets one outcome and one ev
     expect(record && auditApproval(record)).toEqual([])
   }
   expect(new Set(eventIds).size).toBe(OVERDUE)
+})
+
+test('several sweepers at once: every step and every warning is taken once, and nothing ends that goes on', async () => {
+  const { store, bus, deciders } = three()
+  const requestedAt = Date.now() - 60_000
+  const step = { rule: 'big-refund', approvers: ['group:managers'], channels: [] }
+  const terms = { requestedAt, timeoutMs: 3_600_000, warnAfterMs: 30_000, approvers: ['alice'] }
+  const behind = Array.from({ length: OVERDUE }, () =>
+    createApproval(
+      requestedEvent({ ...terms, escalation: [10_000, 20_000].map((afterMs) => ({ ...step, afterMs })) }).data,
+      0,
+    ),
+  )
+  const anew = requestedEvent({
+    ...{ ...terms, timeoutMs: 50_000, onTimeout: 'escalate', escalation: [{ ...step, afterMs: 50_000 }] },
+  })
+  await Promise.all([...behind, createApproval(anew.data, 0)].map((record) => store.insert(record)))
+  const told = Promise.all([published(bus, Topic.escalated, 2 * OVERDUE + 1), published(bus, Topic.expiring, OVERDUE)])
+  await Promise.all(deciders.map((decider) => decider.start()))
+  await told
+
+  for (const { id } of behind) {
+    const record = await store.get(id)
+    expect(record?.history.map(({ type }) => type)).toEqual(['requested', 'escalated', 'escalated', 'warned'])
+    expect(record && auditApproval(record)).toEqual([])
+  }
+  const record = await store.get(anew.data.id)
+  expect(record).toMatchObject({ status: 'pending', escalatedAt: [expect.any(Number)] })
+  expect(record!.expiresAt).toBeGreaterThan(Date.now())
 })
