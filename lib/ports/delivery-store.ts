@@ -51,35 +51,45 @@ export interface DeliveryStore {
   insert(deliveries: readonly Delivery[]): Promise<number>
   get(id: string): Promise<Delivery | undefined>
   /**
-   * Takes up to `limit` waiting deliveries of this endpoint that are due, the longest due first, never one that has an
-   * earlier one (by `version`) of the same approval still waiting at this endpoint. Each is `owner`'s until
-   * `now + leaseMs`, counts one more attempt, and is nobody else's before that: a worker that dies loses nothing.
+   * Takes up to `limit` waiting deliveries of this endpoint that are due, the longest due first. Those of one approval
+   * are taken one after the other, by `version`: none while an earlier one waits, or any of them is out. Each is
+   * `owner`'s until `now + leaseMs`, counts one more attempt, and is nobody else's before that; a worker that dies loses
+   * nothing. One that had to stand back is due again as soon as its turn comes.
    */
   claim(request: { endpoint: string; owner: string; now: number; leaseMs: number; limit: number }): Promise<Delivery[]>
   /**
-   * Saves what came of an attempt. False when the lease was lost to another worker. A delivery that was stopped
-   * meanwhile stays so, unless `next` says that it is delivered.
+   * Saves what came of an attempt (`status`, `log`, `dueAt`, `receipt`, `endedAt`) and ends its lease. False when the
+   * lease was lost: to another worker, or to a later attempt of this one. A delivery that was stopped meanwhile stays so,
+   * with the new log, unless `next` says that it is delivered; one that was to be tried once ends instead of waiting.
    */
   finish(owner: string, next: Delivery): Promise<boolean>
-  /** Ends the waiting deliveries of these types about an approval. */
-  stop(request: { approvalId: string; types: readonly Delivery['type'][]; at: number }): Promise<number>
-  /** Ends the waiting deliveries of an endpoint that is no more. */
+  /**
+   * Nobody needs the deliveries of these types about an approval any more: those that wait and were tried already end,
+   * also when they are out. One that was never tried gets its first attempt and no second, so that a receiver hears of
+   * everything once; one that is replayed gets one attempt too.
+   */
+  stop(request: { approvalId: string; types: readonly Delivery['type'][]; at: number }): Promise<void>
+  /** Ends the waiting deliveries of an endpoint that is no more; resolves with how many. */
   stopEndpoint(request: { endpoint: string; at: number }): Promise<number>
   /** The endpoints that have something due, and when the next thing after `now` is due; undefined when nothing is. */
   due(now: number): Promise<{ endpoints: string[]; nextAt: number | undefined }>
-  /** The latest receipt that this endpoint gave for this approval. */
+  /** The receipt of the latest delivery of this approval at this endpoint that has one, or null. */
   receipt(endpoint: string, approvalId: string): Promise<string | null>
   /** Newest first. */
   list(query: {
     tenant: string
-    endpoint?: string
-    approvalId?: string
+    endpoint: string
     status?: DeliveryStatus
     after?: { createdAt: number; id: string }
     limit: number
   }): Promise<Delivery[]>
-  /** Makes ended deliveries wait again, from their first attempt on; false when the id is unknown or still waits. */
+  /**
+   * Makes an ended delivery wait again, from its first attempt on, with its log; false when the id is unknown or it
+   * still waits.
+   */
   replay(id: string, at: number): Promise<boolean>
+  /** Replays the dead deliveries of an endpoint that were created since then; resolves with how many. */
+  replayDead(request: { tenant: string; endpoint: string; since: number; at: number }): Promise<number>
   /** Deletes what ended before; resolves with how many. */
   prune(endedBefore: number): Promise<number>
   ping(): Promise<void>

@@ -55,12 +55,15 @@ export interface WebhookStore {
   get(id: string): Promise<Webhook | undefined>
   /** Compare-and-swap on `version`. */
   replace(expectedVersion: number, next: Webhook): Promise<boolean>
-  /** False when there is no such endpoint. */
+  /** False when there is no such endpoint. Its health goes with it. */
   remove(id: string): Promise<boolean>
   /** Every tenant's, in order of creation. */
   list(): Promise<Webhook[]>
   health(): Promise<EndpointHealth[]>
-  /** Notes how attempts went; `at` decides between two notes. A success ends `failingSince`. */
+  /**
+   * Notes how an attempt at `at` went: a success ends `failingSince`, a failure begins it. A note that comes after one of
+   * a later attempt changes no more than `lastSuccessAt`.
+   */
   noted(note: { endpoint: string; tenant: string; at: number; succeeded: boolean }): Promise<EndpointHealth>
   /** False when it is disabled already: of several workers one tells of it. */
   disable(request: { endpoint: string; tenant: string; at: number; reason: 'gone' | 'failing' }): Promise<boolean>

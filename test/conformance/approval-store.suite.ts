@@ -250,6 +250,24 @@ export function runApprovalStoreConformance(name: string, makeHarness: () => Pro
         expect(await store.nextDueAt()).toBe(REQUESTED_AT + 1_000)
       })
 
+      it('is a warning and a step of an escalation, each at its time', async () => {
+        const terms = {
+          warnAfterMs: 1_000,
+          escalation: [{ rule: 'big-refund', afterMs: 2_000, approvers: ['group:managers'], channels: ['oncall'] }],
+        }
+        const asked = anApproval({ ...terms, approvers: ['alice'] })
+        const store = await startWith(asked)
+        expect(await store.nextDueAt()).toBe(REQUESTED_AT + 1_000)
+        const warned = stepped(asked, { type: 'timeout' }, REQUESTED_AT + 1_000)
+        await store.replace(asked.version, warned)
+        expect(await store.findDue(REQUESTED_AT + 1_999, 10)).toEqual([])
+        expect(await store.findDue(REQUESTED_AT + 2_000, 10)).toEqual([warned])
+        const escalated = stepped(warned, { type: 'timeout' }, REQUESTED_AT + 2_000)
+        await store.replace(warned.version, escalated)
+        expect(await store.get(asked.id)).toEqual(escalated)
+        expect(await store.nextDueAt()).toBe(asked.expiresAt)
+      })
+
       it('has a claim that nobody settled, and no record that came to its end', async () => {
         const open = claimed(approved(anApproval()), REQUESTED_AT + 2_000)
         const store = await startWith(open, settled(claimed(approved(anApproval()))), denied(anApproval()))

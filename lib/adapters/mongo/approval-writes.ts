@@ -1,21 +1,15 @@
-import {
-  type AnyBulkWriteOperation,
-  type Collection,
-  MongoBulkWriteError,
-  MongoServerError,
-  type WriteError,
-} from 'mongodb'
+import { type AnyBulkWriteOperation, type Collection, MongoServerError, type WriteError } from 'mongodb'
 import type { Clock } from '../../ports/clock.ts'
 import type { ApprovalDocument } from './approval-document.ts'
 import { type Calls, isUnsendable } from './availability.ts'
 import { type Answer, createBatches } from './batches.ts'
+import { type BulkOutcome, DUPLICATE_KEY, writeUnordered } from './bulk.ts'
 
 /** Two keep the server busy while one is on its way; with more, batches get smaller and everything dearer. */
 const WRITES_IN_FLIGHT = 2
 /** Clearing is not urgent: what is not cleared is published once more. */
 const CLEAR_EVERY_MS = 50
 
-const DUPLICATE_KEY = 11_000
 /** `$replaceWith` got something that is not a document. */
 const NOT_A_DOCUMENT = 40_228
 
@@ -72,20 +66,7 @@ export function createApprovalWrites(deps: { approvals: Collection<ApprovalDocum
     },
   })
 
-  /** What failed on its own, by its place; rejects when nothing certain can be said of the rest. */
-  async function bulk(operations: Operation[]): Promise<{ matched: number; failures: Map<number, WriteError> }> {
-    return calls.run(async () => {
-      try {
-        const { matchedCount } = await approvals.bulkWrite(operations, { ordered: false })
-        return { matched: matchedCount, failures: new Map() }
-      } catch (error) {
-        if (!(error instanceof MongoBulkWriteError) || error.result.getWriteConcernError()) throw error
-        const failures = error.result.getWriteErrors()
-        if (failures.length === 0) throw error
-        return { matched: error.result.matchedCount, failures: new Map(failures.map((each) => [each.index, each])) }
-      }
-    })
-  }
+  const bulk = (operations: Operation[]): Promise<BulkOutcome> => calls.run(() => writeUnordered(approvals, operations))
 
   /** True when it was done, false when it failed for the reason that means no; any other failure is an error. */
   function answer(failure: WriteError | undefined, no: number): Answer<boolean> {

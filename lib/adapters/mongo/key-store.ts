@@ -5,6 +5,7 @@ import type { Clock } from '../../ports/clock.ts'
 import type { Key, KeyStore, Pass } from '../../ports/key-store.ts'
 import { inTime } from './availability.ts'
 import { createBatches } from './batches.ts'
+import { DUPLICATE_KEY } from './bulk.ts'
 import { keysIn, passesIn } from './collections.ts'
 
 export interface KeyDocument extends Omit<Key, 'id'> {
@@ -16,7 +17,6 @@ export interface PassDocument extends Pass {
   _id: string
 }
 
-const DUPLICATE_KEY = 11_000
 const READS_IN_FLIGHT = 1
 
 /** Keys and passes as documents. `close` leaves the connection open: it belongs to its opener. */

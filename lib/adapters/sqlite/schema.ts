@@ -52,6 +52,51 @@ export const MAIN_SCHEMA: Schema = {
     CREATE INDEX approvals_fingerprint ON approvals (fingerprint, requested_at, id)
       WHERE status IN ('pending', 'approved', 'claimed', 'denied');
     `,
+    `
+    -- held_from: when it was due before it had to stand back behind another of its approval.
+    -- stop_at: since when no attempt follows one that fails.
+    CREATE TABLE deliveries (
+      id TEXT NOT NULL UNIQUE,
+      endpoint TEXT NOT NULL,
+      tenant TEXT NOT NULL,
+      approval_id TEXT,
+      event_id TEXT NOT NULL,
+      type TEXT NOT NULL,
+      version INTEGER NOT NULL,
+      status TEXT NOT NULL,
+      attempts INTEGER NOT NULL,
+      due_at INTEGER NOT NULL,
+      held_from INTEGER,
+      stop_at INTEGER,
+      owner TEXT,
+      receipt TEXT,
+      created_at INTEGER NOT NULL,
+      ended_at INTEGER,
+      log TEXT NOT NULL,
+      body TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX deliveries_due ON deliveries (endpoint, due_at) WHERE status = 'waiting';
+    CREATE INDEX deliveries_line ON deliveries (approval_id, endpoint, version) WHERE approval_id IS NOT NULL;
+    CREATE INDEX deliveries_list ON deliveries (endpoint, status, created_at, id);
+    CREATE INDEX deliveries_ended ON deliveries (ended_at) WHERE ended_at IS NOT NULL;
+
+    CREATE TABLE webhooks (
+      id TEXT PRIMARY KEY,
+      version INTEGER NOT NULL,
+      created_at INTEGER NOT NULL,
+      doc TEXT NOT NULL
+    ) STRICT;
+
+    CREATE TABLE endpoint_health (
+      endpoint TEXT PRIMARY KEY,
+      tenant TEXT NOT NULL,
+      failing_since INTEGER,
+      disabled_at INTEGER,
+      disabled_reason TEXT,
+      last_attempt_at INTEGER,
+      last_success_at INTEGER
+    ) STRICT;
+    `,
   ],
 }
 
