@@ -20,6 +20,13 @@ export interface AttemptContext {
   signal: AbortSignal
 }
 
+/** What a channel is given beside its settings. */
+export interface ChannelDeps {
+  wants: Channel['wants']
+  /** Where people see the approval, or undefined when nobody said how they reach the page. */
+  linkTo: (approvalId: string) => string | undefined
+}
+
 /** One way out to people or systems: a webhook endpoint, a Slack workspace, a mailbox. */
 export interface Channel {
   /** Unique among all channels and webhook endpoints. */

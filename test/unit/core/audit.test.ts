@@ -22,6 +22,18 @@ const RECORDS: Record<string, Approval> = {
   claimed: recordAfter(approved, claim({ key: 'apr_k' })),
   returned: recordAfter(approved, claim(), settle('not_executed')),
   settled: recordAfter(approved, claim(), settle('not_executed'), claim(), settle('executed')),
+  escalated: [20_000, 30_000, TIMEOUT_MS].reduce(
+    (record, ms) => transition(record, { type: 'timeout' }, REQUESTED_AT + ms).approval,
+    pending({
+      ...two,
+      onTimeout: 'escalate',
+      warnAfterMs: 30_000,
+      callback: 'https://agent.example/done',
+      escalation: [20_000, TIMEOUT_MS].map((afterMs) => ({
+        ...{ rule: 'big', afterMs, approvers: ['group:managers'], channels: ['oncall'] },
+      })),
+    }),
+  ),
 }
 
 const UNAUDITED = new Set(['version', 'updatedAt', 'holders', 'keep', 'outbox'])

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest'
 import { type Approval, CLAIM_TIMEOUT_MS } from '../../../lib/core/approval.ts'
 import { auditApproval } from '../../../lib/core/audit.ts'
 import type { ApprovalRequested } from '../../../lib/core/events.ts'
+import type { HistoryEntry } from '../../../lib/core/history.ts'
 import { type Command, transition } from '../../../lib/core/transition.ts'
 import { claim, decide, pending, person, REQUESTED_AT, settle, TIMEOUT_MS } from './fixture.ts'
 
@@ -61,6 +62,20 @@ const terms = fc.constantFrom<Partial<ApprovalRequested>[]>(
     ],
   },
   { keep: true, timeoutMs: 5_000 },
+  {
+    approvers: ['alice'],
+    requirements: [
+      { rule: 'money', anyOf: ['alice'], approve: 1 },
+      { rule: 'safety', anyOf: ['alice'], approve: 1 },
+    ],
+    onTimeout: 'escalate',
+    timeoutMs: 8_000,
+    warnAfterMs: 3_000,
+    escalation: [
+      { rule: 'safety', afterMs: 2_000, approvers: ['group:security'], channels: [] },
+      { rule: 'money', afterMs: 20_000, approvers: ['group:finance'], channels: ['oncall'] },
+    ],
+  },
 )
 
 /** Which steps a record may take, by its status alone: the whole of what can happen. */
@@ -74,6 +89,13 @@ const NEXT: Record<Approval['status'], Approval['status'][]> = {
   cancelled: [],
 }
 const OUTCOMES = new Set(['approved', 'denied', 'expired', 'cancelled'])
+const TOLD: Partial<Record<HistoryEntry['type'], string[]>> = {
+  ...Object.fromEntries([...OUTCOMES].map((type) => [type, ['approval.decided']])),
+  returned: ['approval.settled'],
+  settled: ['approval.settled'],
+  warned: ['approval.expiring'],
+  escalated: ['approval.escalated'],
+}
 
 it('keeps its promises in whatever order and at whatever time the commands come', () => {
   fc.assert(
@@ -100,12 +122,9 @@ it('keeps its promises in whatever order and at whatever time the commands come'
         expect(approval.outbox).toEqual([...before.outbox, ...events])
         expect(auditApproval(approval)).toEqual([])
 
-        // One event for each outcome, none for a vote or a change of holders.
+        // One event for each outcome, warning and step of an escalation, none for a vote or a change of holders.
         const entry = approval.history.at(-1)!
-        const owes = isStep && !['requested', 'voted', 'claimed'].includes(entry.type)
-        expect(events.map(({ topic }) => topic)).toEqual(
-          owes ? [OUTCOMES.has(entry.type) ? 'approval.decided' : 'approval.settled'] : [],
-        )
+        expect(events.map(({ topic }) => topic)).toEqual((isStep && TOLD[entry.type]) || [])
         for (const event of events) {
           expect(event.eventId).toBe(`${approval.id}:${approval.version}`)
           expect(event.data).toMatchObject({ version: approval.version, historyHash: entry.hash })
@@ -124,6 +143,12 @@ it('keeps its promises in whatever order and at whatever time the commands come'
             entry.type === 'approved' ? approval.threshold.approve : approval.threshold.deny,
           )
         }
+        if (isStep && (entry.type === 'warned' || entry.type === 'escalated')) {
+          expect([before.status, approval.status]).toEqual(['pending', 'pending'])
+          expect(approval.votes).toEqual(before.votes)
+          expect(approval.expiresAt).toBeGreaterThanOrEqual(before.expiresAt)
+        } else expect(approval.expiresAt).toBe(before.expiresAt)
+        expect(approval.escalatedAt!.length).toBeLessThanOrEqual(approval.escalation!.length)
         // What was decided stays as it was decided.
         if (before.decidedAt !== null && approval.status !== 'expired') {
           const { decidedAt, decidedBy, reason, edits, votes } = before
