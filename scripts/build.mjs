@@ -26,7 +26,16 @@ const tools = ['scripts/build.mjs', 'package.json', 'package-lock.json', 'tsconf
 const parts = [
   {
     name: 'code',
-    inputs: ['lib', 'services', 'clients/cli', 'clients/sdk', 'schemas', 'tsconfig.build.json', ...tools],
+    inputs: [
+      'lib',
+      'services',
+      'clients/cli',
+      'clients/sdk',
+      'clients/adapters',
+      'schemas',
+      'tsconfig.build.json',
+      ...tools,
+    ],
     outputs: ['lib', 'services', 'clients', 'schemas'],
     make: makeCode,
   },

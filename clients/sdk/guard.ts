@@ -21,6 +21,8 @@ export interface ActionContext {
   summary?: string
   risk?: Risk
   labels?: string[]
+  /** The level of this session: `full`, `semi`, `supervised`, `locked`. It holds where it is tighter than the agent's. */
+  autonomy?: 'full' | 'semi' | 'supervised' | 'locked'
 }
 
 /** A call that a person is being asked about. Keep `approvalId` if the process may restart meanwhile. */

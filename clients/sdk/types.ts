@@ -28,6 +28,8 @@ export type HistoryEntryView = HistoryBase &
     | { type: 'voted'; decision: Decision; reason: string | null; meets: string[] }
     | { type: 'approved'; decision: 'approve'; reason: string | null; meets: string[]; editsHash: string | null }
     | { type: 'denied'; decision: 'deny'; reason: string | null; meets: string[] }
+    | { type: 'warned'; expiresAt: number }
+    | { type: 'escalated'; step: number; added: string[]; channels: string[]; expiresAt: number }
     | { type: 'expired' }
     | { type: 'cancelled'; reason: string | null }
     | { type: 'claimed'; holder: string; gate: string; key: string | null; use: number }
@@ -64,6 +66,7 @@ export interface ApprovalView {
   findings?: { detector: string; severity: Risk; message: string; path?: string }[]
   /** Other arguments that an evaluator proposes, as a JSON merge patch (RFC 7396). Untrusted. */
   suggestion?: { by: string; edits: object; reason?: string }
+  /** Who may vote now; empty: every approver. */
   approvers: string[]
   /** What each rule asks for: so many approvals from these (empty: from anybody). */
   requirements: { rule: string; anyOf: string[]; approve: number }[]
@@ -78,6 +81,10 @@ export interface ApprovalView {
   settlement?: { outcome: ReportedOutcome | 'unknown'; status?: number; detail?: string; settledAt: string }
   requestedAt: string
   expiresAt: string
+  /** When people were warned of the timeout that runs; absent when they were not. */
+  warnedAt?: string
+  /** The steps of the escalation so far: when, and whom each one added. */
+  escalated?: { at: string; approvers: string[] }[]
   version: number
   /** In the answer to `get` alone. */
   history?: HistoryEntryView[]

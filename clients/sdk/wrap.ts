@@ -1,6 +1,6 @@
 import { CountersignClientError } from './client-error.ts'
-import type { Allowed, Denied, GuardOptions, GuardResult } from './guard.ts'
-import type { ReportedOutcome } from './types.ts'
+import type { Denied, GuardOptions, GuardResult } from './guard.ts'
+import { report, runAllowed } from './run.ts'
 
 /** A key or an approval belongs to one call, and a wrapped function is called many times. */
 type EachCall = Omit<GuardOptions, 'idempotencyKey' | 'approvalId'>
@@ -54,41 +54,13 @@ export function wrap<P extends unknown[], R, A extends object>(
     try {
       approved = onArgs ? onArgs(result.args, params) : ([result.args] as unknown[] as P)
     } catch (error) {
-      await reported(result, 'not_executed', error)
+      await report(result, 'not_executed', error)
       throw error
     }
-    let value: R
-    try {
-      value = await fn(...approved)
-    } catch (error) {
-      await reported(result, 'failed', error)
-      throw error
-    }
+    const { value, reported } = await runAllowed(result, () => fn(...approved))
     const { edited, approvalId } = result
-    return {
-      ok: true,
-      value,
-      edited,
-      ...(approvalId === undefined ? {} : { approvalId }),
-      reported: await reported(result, 'executed'),
-    }
+    return { ok: true, value, edited, ...(approvalId === undefined ? {} : { approvalId }), reported }
   }
-}
-
-/** The function has run: a report that fails must take neither its value nor its error away. */
-async function reported(result: Allowed, outcome: ReportedOutcome, error?: unknown): Promise<boolean> {
-  try {
-    await result.report(outcome, error === undefined ? undefined : kindOf(error))
-    return true
-  } catch {
-    return false
-  }
-}
-
-/** An error's message may hold secrets, so the record gets only its kind. */
-function kindOf(error: unknown): string {
-  if (!(error instanceof Error)) return 'error'
-  return 'code' in error && typeof error.code === 'string' ? `${error.name} ${error.code}` : error.name
 }
 
 function onlyObject<A extends object>(params: readonly unknown[]): A {
