@@ -1,0 +1,154 @@
+import { METHODS } from 'node:http'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import { CountersignError } from '../../../lib/core/errors.ts'
+import type { Clock } from '../../../lib/ports/clock.ts'
+import { principalOf } from '../../../lib/runtime/access.ts'
+import type { Upstream } from '../../../lib/runtime/config/upstreams.ts'
+import { abortOnDisconnect } from '../../../lib/runtime/disconnect.ts'
+import { setApiHeaders } from '../../../lib/runtime/http-app.ts'
+import { parsePrefer } from '../../../lib/runtime/prefer.ts'
+import { answers } from '../../../lib/runtime/schemas.ts'
+import type { Asking } from '../asking.ts'
+import { keyOf } from '../idempotency-key.ts'
+import { namedApproval } from '../named-approval.ts'
+import { readBody } from './body.ts'
+import { destinationOf, PREFIX } from './destination.ts'
+import { discard } from './discard.ts'
+import { headersToForward, headerValues } from './headers.ts'
+import { type HttpCall, httpAction } from './http-action.ts'
+import { peek } from './peek.ts'
+import type { Sending } from './sending.ts'
+import { Upgrades } from './upgrades.ts'
+
+/** One entry each in the OpenAPI document stands for all: most methods it does not know. */
+const DOCUMENTED = ['GET', 'POST']
+
+/** Where agents call their upstreams through the gate. */
+export const proxyRoutes: FastifyPluginAsyncTypebox<{
+  asking: Pick<Asking, 'ask'>
+  sending: Sending
+  upstreams: readonly Upstream[]
+  clock: Clock
+}> = async (app, { asking, sending, upstreams, clock }) => {
+  const byName = new Map(upstreams.map((upstream) => [upstream.name, upstream]))
+  const upgrades = new Upgrades(app)
+
+  // Who waits to be told that its body is wanted is told so when the call is known to lead somewhere.
+  app.server.on('checkContinue', (request, response) => {
+    if (!request.url?.startsWith(PREFIX)) response.writeContinue()
+    app.routing(request, response)
+  })
+
+  const documented = {
+    summary: 'Forward a call to an upstream',
+    description:
+      'Any method, streamed both ways. The call goes when a rule allows it or a person approves, and the answer is that ' +
+      'of the upstream. `Prefer: wait=N` and `respond-async`, `Idempotency-Key` and `Countersign-Approval` work as they ' +
+      'do with `/v1/actions`. The key may come in `Countersign-Key`, in `Authorization` or in `x-api-key`.',
+    tags: ['proxy'],
+    params: Type.Object({ '*': Type.String({ description: 'The name of the upstream, and the path there.' }) }),
+    response: answers({}),
+  }
+  const methods = METHODS.filter((method) => method !== 'CONNECT')
+  for (const method of methods) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method)
+  for (const isDocumented of [true, false])
+    app.route({
+      method: methods.filter((method) => DOCUMENTED.includes(method) === isDocumented),
+      url: `${PREFIX}*`,
+      exposeHeadRoute: false,
+      config: { access: ['agent'], audience: 'agent', passesOn: true },
+      schema: isDocumented ? documented : { hide: true },
+      // Before anything else would read the body, or judge its type.
+      onRequest: async (request, reply) => {
+        try {
+          await pass(request, reply)
+        } finally {
+          if (!request.raw.complete) discard(request.raw, reply.raw, clock)
+        }
+      },
+      handler: async () => {
+        throw new CountersignError('internal_error')
+      },
+    })
+
+  async function pass(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const { raw } = request
+    const principal = principalOf(request)
+    const upgrading = upgrades.take(raw, reply.raw)
+    const { upstream, target } = destinationOf(raw.url ?? '', byName)
+    if (upgrading && !isWebSocket(request))
+      throw new CountersignError('invalid_request', 'The only upgrade that this gate forwards is to a WebSocket.')
+    const prefer = parsePrefer(request.headers.prefer)
+    const list = headersToForward(raw.rawHeaders, request.headers, upstream.headers)
+    const headers = headerValues(list)
+    const key = keyOf(request.headers['idempotency-key'], principal)
+    const named = namedApproval(request.headers['countersign-approval'])
+    const context = { session: said(request, 'countersign-session'), user: said(request, 'countersign-user') }
+
+    if (request.headers.expect !== undefined && !upgrading) reply.raw.writeContinue()
+    const peeked = await peek(raw, clock)
+    const body = await readBody(peeked, headers)
+    const call: HttpCall = { upstream, target, method: raw.method ?? '', headers, peeked, body, context }
+    const comesBack = prefer.respondAsync || prefer.waitSeconds !== undefined
+    const answer = await asking.ask({
+      principal,
+      action: {
+        kind: 'http',
+        http: { upstream: upstream.name, method: call.method, target, headers, body: body.judged },
+        agent: principal,
+        context,
+      },
+      describe: ({ agent, ruleRevision }) => {
+        if (!peeked.whole && comesBack) throw serves1Connection()
+        return httpAction({ tenant: principal.tenant, agent, call, ruleRevision })
+      },
+      // What was not read whole cannot be known again.
+      key: peeked.whole ? key : null,
+      named,
+      keep: key !== null && peeked.whole,
+      waitMs: prefer.respondAsync ? 0 : (prefer.waitSeconds ?? Number.POSITIVE_INFINITY) * 1000,
+      get signal() {
+        return abortOnDisconnect(reply)
+      },
+    })
+    if (answer.type === 'pending') {
+      setApiHeaders(reply)
+      reply
+        .code(202)
+        .header('location', `/v1/actions/${answer.id}`)
+        .header('retry-after', 1)
+        .header('countersign-approval', answer.id)
+        .send({
+          approvalId: answer.id,
+          status: 'pending',
+          expiresAt: new Date(answer.expiresAt).toISOString(),
+          summary: answer.summary,
+        })
+      return
+    }
+    await sending.send({ call, list, answer, principal, request: raw, reply, upgrading })
+  }
+}
+
+const isWebSocket = ({ headers, raw }: FastifyRequest): boolean =>
+  raw.method === 'GET' &&
+  headers.upgrade?.trim().toLowerCase() === 'websocket' &&
+  Number(headers['content-length'] ?? 0) === 0 &&
+  headers['transfer-encoding'] === undefined
+
+const serves1Connection = () =>
+  new CountersignError(
+    'invalid_request',
+    'The body is longer than what is read ahead, so its approval serves this connection alone: call without Prefer.',
+  )
+
+/** What the agent says of the call, in a header. Throws `invalid_request`. */
+function said({ headers }: FastifyRequest, name: string): string | null {
+  const value = headers[name]
+  if (value === undefined) return null
+  if (typeof value !== 'string' || value.length < 1 || value.length > 200)
+    throw new CountersignError('invalid_request', `${name} takes 1 to 200 characters.`)
+  return value
+}
