@@ -76,14 +76,11 @@ export function approvalCard(approval: ApprovalView, style: Style): string[] {
       ? [['reason', `required to ${approval.reasonRequired.join(' and to ')}`] satisfies [string, string]]
       : []),
     ['asked', `${fromNow(approval.requestedAt, now)}  ${colors.dim(approval.requestedAt)}`],
-    ...(approval.status === 'pending'
-      ? [
-          ['expires', `${fromNow(approval.expiresAt, now)}  ${colors.dim(approval.expiresAt)}`] satisfies [
-            string,
-            string,
-          ],
-        ]
-      : []),
+    ...(approval.escalated ?? []).map(({ at, approvers }): [string, string] => [
+      'escalated',
+      `${fromNow(at, now)}${toNames(approvers)}`,
+    ]),
+    ...(approval.status === 'pending' ? [['expires', expiryText(approval, style)] satisfies [string, string]] : []),
     ...(approval.decidedAt === undefined ? [] : [['decided', decidedText(approval, style)] satisfies [string, string]]),
     ...(approval.settlement === undefined
       ? []
@@ -142,6 +139,17 @@ function previewLines(preview: string): string[] {
   }
 }
 
+function expiryText({ expiresAt, warnedAt }: ApprovalView, { colors, now }: Style): string {
+  const when = fromNow(expiresAt, now)
+  return `${warnedAt === undefined ? when : colors.red(when)}  ${colors.dim(expiresAt)}`
+}
+
+const toNames = (approvers: readonly string[]): string =>
+  approvers.length === 0 ? '' : ` to ${approvers.map(printable).join(', ')}`
+
+/** Whom the latest step of the escalation named: ` to group:managers`, or nothing where it named nobody. */
+export const escalatedTo = ({ escalated }: ApprovalView): string => toNames(escalated?.at(-1)?.approvers ?? [])
+
 const names = (actors: readonly { name: string }[]): string => actors.map(({ name }) => printable(name)).join(', ')
 const quoted = (reason: string | null | undefined): string => (reason ? `  “${printable(reason)}”` : '')
 
@@ -167,7 +175,8 @@ const voteText = ({ by, decision, reason, at }: ApprovalView['votes'][number], {
 
 function historyText(entry: HistoryEntryView, { dim }: Colors): string {
   const reason = 'reason' in entry ? quoted(entry.reason) : ''
-  const outcome = 'outcome' in entry ? `  ${entry.outcome.replace('_', ' ')}` : ''
+  const outcome =
+    'outcome' in entry ? `  ${entry.outcome.replace('_', ' ')}` : 'added' in entry ? toNames(entry.added) : ''
   const who = `${printable(entry.by.name)} ${dim(`via ${entry.by.via}`)}`
   return `${dim(entry.at)}  ${entry.type.padEnd(9)}  ${who}${outcome}${reason}`
 }

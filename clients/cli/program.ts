@@ -8,9 +8,11 @@ import { hookCommand } from './commands/hook.ts'
 import { keysCommand } from './commands/keys.ts'
 import { logCommand } from './commands/log.ts'
 import { loginCommand } from './commands/login.ts'
+import { mcpCommand } from './commands/mcp.ts'
 import { policyCommand } from './commands/policy.ts'
 import { serviceCommands } from './commands/service.ts'
 import { upCommand } from './commands/up.ts'
+import { webhooksCommand } from './commands/webhooks.ts'
 import type { Deps } from './deps.ts'
 import { type ExitCode, exitOf, explain } from './failure.ts'
 
@@ -33,7 +35,7 @@ Examples:
 Exit codes: 0 done, 1 refused or found bad, 2 usage or configuration, 3 unreachable.`,
     )
   const commands = [upCommand, demoCommand, approvalsCommand, keysCommand, loginCommand, auditCommand, logCommand]
-  for (const make of [...commands, policyCommand, dlqCommand, hookCommand, doctorCommand])
+  for (const make of [...commands, policyCommand, webhooksCommand, dlqCommand, hookCommand, mcpCommand, doctorCommand])
     program.addCommand(make(deps))
   for (const command of serviceCommands(deps)) program.addCommand(command)
   for (const command of allCommands(program))

@@ -2,6 +2,7 @@ import { batch, computed, type Signal, signal } from '@preact/signals'
 import type { ApprovalView, Decision } from '../sdk/types.ts'
 import { getApproval, Refusal } from './api.ts'
 import { plainText } from './invisible.ts'
+import { linked } from './linked.ts'
 
 /** What a viewer can answer; `suggested` approves with the edits that an evaluator proposes. */
 export type Answer = Decision | 'suggested'
@@ -114,6 +115,18 @@ export async function lookUp(which: readonly Card[]): Promise<void> {
   }
 }
 
+/** Reads the record that the page was opened for, where it waits no more. */
+export async function lookUpLinked(): Promise<void> {
+  const id = linked.value
+  if (id === undefined || !loaded.value || cards.peek().some((card) => card.id === id)) return
+  // A link to what is not there shows what is.
+  const approval = await getApproval(id).catch(() => undefined)
+  if (!approval) return
+  apply(approval)
+  // What is known already may have left the recent ones.
+  if (approval.status !== 'pending') addRecent(approval)
+}
+
 function drop(card: Card): void {
   cards.value = cards.value.filter((each) => each !== card)
   versions.delete(card.id)
@@ -127,6 +140,7 @@ const createCard = (approval: ApprovalView): Card => ({
 })
 
 function update(card: Card, approval: ApprovalView): void {
+  remind(card.approval.value, approval)
   card.approval.value = approval
   const settled = card.phase.value.kind === 'settled'
   if (approval.status === 'pending') {
@@ -138,6 +152,15 @@ function update(card: Card, approval: ApprovalView): void {
   announce(`${approval.action.summary}: ${approval.status}`)
 }
 
+/** What a screen reader hears while nobody decides. */
+function remind(before: ApprovalView, after: ApprovalView): void {
+  if (after.status !== 'pending') return
+  const steps = (approval: ApprovalView) => approval.escalated?.length ?? 0
+  if (steps(after) > steps(before)) announce(`Escalated: ${after.action.summary}`)
+  else if (after.warnedAt !== undefined && before.warnedAt === undefined)
+    announce(`Time runs out: ${after.action.summary}`)
+}
+
 const announce = (text: string): void => {
   announcement.value = plainText(text)
 }
@@ -146,7 +169,7 @@ function addRecent(approval: ApprovalView): void {
   const others = recent.value.filter(({ id }) => id !== approval.id)
   recent.value = [approval, ...others]
     .sort((a, b) => (b.decidedAt ?? '').localeCompare(a.decidedAt ?? ''))
-    .slice(0, RECENT_LIMIT)
+    .filter(({ id }, at) => at < RECENT_LIMIT || id === linked.peek())
 }
 
 function remember({ id, version }: ApprovalView): void {

@@ -4,6 +4,7 @@ import type { Answer, Card } from './approvals.ts'
 import { Countdown, Moment } from './countdown.tsx'
 import { Findings } from './findings.tsx'
 import { cardAttributes } from './keys.ts'
+import { linked, linkedAttributes } from './linked.ts'
 import { Outcome } from './outcome.tsx'
 import { Preview } from './preview.tsx'
 import { Reply } from './reply.tsx'
@@ -31,6 +32,12 @@ export function CardView({ card, session, onDecide, onDismiss }: CardProps) {
     if (phase.kind !== 'open' && focused) article.current?.focus({ preventScroll: true })
   }, [phase.kind])
 
+  // Shown, but not focused: the next key that is pressed must not decide.
+  const isLinked = linked.value === card.id
+  useLayoutEffect(() => {
+    if (isLinked) article.current?.scrollIntoView({ block: 'start' })
+  }, [isLinked])
+
   return (
     <article
       ref={article}
@@ -38,6 +45,7 @@ export function CardView({ card, session, onDecide, onDismiss }: CardProps) {
       aria-labelledby={titleId}
       aria-busy={phase.kind === 'deciding'}
       {...cardAttributes(card.id)}
+      {...linkedAttributes(card.id)}
     >
       <header class="card-top">
         <span class="risk">{approval.risk} risk</span>
@@ -46,7 +54,11 @@ export function CardView({ card, session, onDecide, onDismiss }: CardProps) {
             Dismiss
           </button>
         ) : (
-          <Countdown requestedAt={approval.requestedAt} expiresAt={approval.expiresAt} />
+          <Countdown
+            requestedAt={approval.requestedAt}
+            expiresAt={approval.expiresAt}
+            warned={approval.warnedAt !== undefined}
+          />
         )}
       </header>
       <p class="asks">
@@ -74,6 +86,7 @@ export function CardView({ card, session, onDecide, onDismiss }: CardProps) {
         </dd>
         <Findings findings={approval.findings} />
         <Approvers requirements={approval.requirements} />
+        <Escalated steps={approval.escalated} />
         {phase.kind !== 'settled' && <Votes approval={approval} />}
       </dl>
       <Preview json={approval.action.preview} truncated={approval.action.previewTruncated} />
@@ -138,16 +151,43 @@ function Approvers({ requirements }: { requirements: ApprovalView['requirements'
         {named.map(({ rule, anyOf, approve }) => (
           <p key={rule}>
             {approve > 1 && `${approve} of `}
-            {anyOf.map((entry, index) => (
-              <span key={entry}>
-                {index > 0 && ', '}
-                {entry.startsWith('group:') && 'group '}
-                <Untrusted text={entry.replace(/^group:/, '')} />
-              </span>
-            ))}
+            <People names={anyOf} />
           </p>
         ))}
       </dd>
+    </>
+  )
+}
+
+/** Nobody decided so far: since when others may, and who. */
+function Escalated({ steps = [] }: { steps: ApprovalView['escalated'] }) {
+  if (steps.length === 0) return null
+  return (
+    <>
+      <dt>Escalated</dt>
+      <dd>
+        {steps.map(({ at, approvers }) => (
+          <p key={at}>
+            at <Moment at={at} />
+            {approvers.length > 0 && ' to '}
+            <People names={approvers} />
+          </p>
+        ))}
+      </dd>
+    </>
+  )
+}
+
+function People({ names }: { names: readonly string[] }) {
+  return (
+    <>
+      {names.map((entry, index) => (
+        <span key={entry}>
+          {index > 0 && ', '}
+          {entry.startsWith('group:') && 'group '}
+          <Untrusted text={entry.replace(/^group:/, '')} />
+        </span>
+      ))}
     </>
   )
 }

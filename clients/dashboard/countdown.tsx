@@ -2,8 +2,15 @@ import { now } from './clock.ts'
 
 const SOON_MS = 60_000
 
+interface CountdownProps {
+  requestedAt: string
+  expiresAt: string
+  /** The server says that time runs out; the last minute shows so without. */
+  warned: boolean
+}
+
 /** Time until the request expires. The server alone ends it: at zero this waits for its word. */
-export function Countdown({ requestedAt, expiresAt }: { requestedAt: string; expiresAt: string }) {
+export function Countdown({ requestedAt, expiresAt, warned }: CountdownProps) {
   const end = Date.parse(expiresAt)
   const total = Math.max(1, end - Date.parse(requestedAt))
   const left = Math.min(total, Math.max(0, end - now.value))
@@ -15,7 +22,7 @@ export function Countdown({ requestedAt, expiresAt }: { requestedAt: string; exp
     )
   return (
     <div
-      class={left <= SOON_MS ? 'countdown soon' : 'countdown'}
+      class={warned || left <= SOON_MS ? 'countdown soon' : 'countdown'}
       role="timer"
       title={`Expires at ${clockTime(expiresAt)}`}
     >

@@ -1,3 +1,4 @@
+import { useSignalEffect } from '@preact/signals'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { listDecided } from './api.ts'
 import {
@@ -9,6 +10,7 @@ import {
   type Card,
   cards,
   forgetAll,
+  lookUpLinked,
   RECENT_LIMIT,
 } from './approvals.ts'
 import { decide } from './decide.ts'
@@ -40,6 +42,8 @@ export function Desk({ session }: { session: Session }) {
       forgetAll()
     }
   }, [])
+
+  useSignalEffect(() => void lookUpLinked())
 
   useEffect(() => {
     if (stream === undefined) return undefined

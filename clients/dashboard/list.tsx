@@ -3,6 +3,7 @@ import { type Answer, type Card, cards, dismiss, loaded } from './approvals.ts'
 import { CardView } from './card.tsx'
 import { now } from './clock.ts'
 import { cardIdOf } from './keys.ts'
+import { linked } from './linked.ts'
 import type { Session } from './wire.ts'
 
 /** How long a decided card stays before it leaves by itself. */
@@ -28,6 +29,7 @@ export function List({ session, onDecide }: { session: Session; onDecide: (card:
   }
 
   const all = cards.value
+  const drawn = Math.max(shown, all.findIndex(({ id }) => id === linked.value) + 1)
   return (
     <section
       ref={list}
@@ -42,12 +44,12 @@ export function List({ session, onDecide }: { session: Session; onDecide: (card:
       }}
     >
       {loaded.value && all.length === 0 && <Empty />}
-      {all.slice(0, shown).map((card) => (
+      {all.slice(0, drawn).map((card) => (
         <CardView key={card.id} card={card} session={session} onDecide={onDecide} onDismiss={onDismiss} />
       ))}
-      {all.length > shown && (
-        <button type="button" class="more" onClick={() => setShown(shown + PAGE)}>
-          {all.length - shown} more wait. Show the next.
+      {all.length > drawn && (
+        <button type="button" class="more" onClick={() => setShown(drawn + PAGE)}>
+          {all.length - drawn} more wait. Show the next.
         </button>
       )}
     </section>

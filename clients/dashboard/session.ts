@@ -1,6 +1,7 @@
 import { signal } from '@preact/signals'
 import type { ApprovalView } from '../sdk/types.ts'
 import { createSession, deleteSession, getSession, isUnauthenticated, messageOf } from './api.ts'
+import { takeLink } from './linked.ts'
 import type { Session } from './wire.ts'
 
 export type SessionState =
@@ -16,6 +17,7 @@ const CODE = /^#code=(.+)$/
 
 /** Signs in by the login link that the page was opened with, or goes on with the session that the browser has. */
 export async function startSession(): Promise<void> {
+  takeLink(location.hash)
   const code = CODE.exec(location.hash)?.[1]
   if (code === undefined) return resume()
   // A code works once, but it has no business in the history of the browser either.

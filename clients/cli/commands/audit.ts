@@ -61,7 +61,7 @@ async function verify(options: { data: string; json?: boolean }, { local, termin
 const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`
 
 function* outcomes(data: LocalData): Generator<LogLine> {
-  const topics = [Topic.decided, Topic.settled]
+  const topics = [Topic.decided, Topic.settled, Topic.expiring, Topic.escalated]
   let after = 0
   for (;;) {
     const page = data.log({ after, limit: LOG_PAGE, topics })

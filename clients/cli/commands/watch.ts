@@ -1,15 +1,16 @@
 import type { ApprovalView, Client, Decision } from '../../sdk/index.ts'
-import { approvalCard, decidedText, outcomeWord } from '../approval-text.ts'
+import { approvalCard, decidedText, escalatedTo, outcomeWord } from '../approval-text.ts'
 import { type ConnectionOptions, connect } from '../connection.ts'
 import type { Deps } from '../deps.ts'
 import { explain } from '../failure.ts'
 import { pause } from '../pause.ts'
 import { pendingPages } from '../pending-pages.ts'
 import { jsonText, printable } from '../printable.ts'
+import { fromNow } from '../time-span.ts'
 
 export type WatchOptions = ConnectionOptions & { json?: boolean }
 
-const LOOK_MS = 1000
+const LOOK_MS = 500
 
 /** Runs until it is interrupted, or the server no longer takes the token. */
 export async function watch(options: WatchOptions, deps: Deps): Promise<void> {
@@ -52,7 +53,13 @@ export async function watch(options: WatchOptions, deps: Deps): Promise<void> {
     const outcomes = async () => {
       while (!stopped.signal.aborted) {
         try {
-          for (const approval of await decidedOf(client, open)) {
+          const { changed, decided } = await look(client, open)
+          for (const approval of changed) {
+            const event = reminderOf(open.get(approval.id), approval)
+            open.set(approval.id, approval)
+            if (event) show(event, approval)
+          }
+          for (const approval of decided) {
             open.delete(approval.id)
             if (deck) deck.decided(approval)
             else show('decided', approval)
@@ -74,23 +81,31 @@ export async function watch(options: WatchOptions, deps: Deps): Promise<void> {
 const isPassing = (error: unknown): boolean =>
   typeof error === 'object' && error !== null && 'retryable' in error && error.retryable === true
 
-/** Those of the open ones that pend no longer, as they stand now. */
-async function decidedOf(client: Client, open: ReadonlyMap<string, ApprovalView>): Promise<ApprovalView[]> {
-  if (open.size === 0) return []
+/** The open ones as they stand now: those that pend and were written since, and those that pend no longer. */
+async function look(client: Client, open: ReadonlyMap<string, ApprovalView>) {
+  const changed: ApprovalView[] = []
+  const decided: ApprovalView[] = []
+  if (open.size === 0) return { changed, decided }
   const gone = new Set(open.keys())
   for await (const page of pendingPages(client)) {
-    for (const { id } of page) gone.delete(id)
+    for (const approval of page)
+      if (gone.delete(approval.id) && approval.version > (open.get(approval.id)?.version ?? 0)) changed.push(approval)
     if (gone.size === 0) break
   }
-  const records: ApprovalView[] = []
   for (const id of gone) {
     const approval = await client.approvals.get(id)
-    if (approval.status !== 'pending') records.push(approval)
+    if (approval.status !== 'pending') decided.push(approval)
   }
-  return records
+  return { changed, decided }
 }
 
-type Show = (event: 'requested' | 'decided', approval: ApprovalView) => void
+/** What people are reminded of while nobody decides, or undefined: votes and holders change a record too. */
+function reminderOf(before: ApprovalView | undefined, after: ApprovalView): 'expiring' | 'escalated' | undefined {
+  if ((after.escalated?.length ?? 0) > (before?.escalated?.length ?? 0)) return 'escalated'
+  return after.warnedAt !== undefined && after.warnedAt !== before?.warnedAt ? 'expiring' : undefined
+}
+
+type Show = (event: 'requested' | 'decided' | 'expiring' | 'escalated', approval: ApprovalView) => void
 
 const printJson =
   ({ terminal }: Deps): Show =>
@@ -103,6 +118,10 @@ const printLine =
     const { yellow } = terminal.colors
     const summary = printable(approval.action.summary)
     if (event === 'decided') return terminal.out(outcomeLine(approval, terminal.colors, now()))
+    if (event === 'expiring')
+      return terminal.out(`${yellow('expires')} ${fromNow(approval.expiresAt, now())}  ${approval.id}  ${summary}`)
+    if (event === 'escalated')
+      return terminal.out(`${yellow('escalated')}${escalatedTo(approval)}  ${approval.id}  ${summary}`)
     terminal.out(`${yellow('asked')}  ${approval.id}  ${printable(approval.agent.name)}  ${summary}`)
   }
 

@@ -34,7 +34,7 @@ interface HookAnswer {
 }
 
 async function send(
-  { url, key }: HookTarget,
+  { url, key, autonomy }: HookTarget,
   { event, body }: HookInput,
   wait: number,
   approvalId: string | undefined,
@@ -46,6 +46,7 @@ async function send(
       'content-type': 'application/json',
       prefer: `wait=${wait}`,
       ...(approvalId === undefined ? {} : { 'countersign-approval': approvalId }),
+      ...(autonomy === null ? {} : { 'countersign-autonomy': autonomy }),
     },
     body,
     redirect: 'error',

@@ -12,6 +12,8 @@ export interface HookOptions {
 export interface HookTarget {
   url: string
   key: string
+  /** The autonomy level of this session, or null: the agent's own holds. */
+  autonomy: string | null
 }
 
 /**
@@ -31,5 +33,8 @@ export async function hookTarget(options: HookOptions, { env, local }: Deps): Pr
   const isOwners = owner !== undefined && new URL(owner.url).origin === new URL(url).origin
   const key = givenKey ?? (isOwners ? owner.agentKey : undefined)
   if (key === undefined) throw usageError(`No agent key for ${url}: set COUNTERSIGN_KEY, or give --token.`)
-  return { url, key }
+  const autonomy = env.COUNTERSIGN_AUTONOMY || null
+  if (autonomy !== null && !/^\w{1,50}$/.test(autonomy))
+    throw usageError('COUNTERSIGN_AUTONOMY takes full, semi, supervised or locked.')
+  return { url, key, autonomy }
 }

@@ -95,7 +95,7 @@ function readAgent(place: Place | undefined): PolicyAction['agent'] {
 
 function readContext(place: Place | undefined): PolicyAction['context'] {
   // No rule looks at the summary, but calls that somebody kept have one.
-  const fields = place?.fields(['session', 'user', 'risk', 'labels', 'summary'])
+  const fields = place?.fields(['session', 'user', 'risk', 'labels', 'autonomy', 'summary'])
   fields?.summary?.text(MAX_TEXT)
   const labels = fields?.labels?.items()?.flatMap((item) => item.text(MAX_NAME) ?? [])
   return {
@@ -103,6 +103,7 @@ function readContext(place: Place | undefined): PolicyAction['context'] {
     user: fields?.user?.text(MAX_NAME) ?? null,
     risk: fields?.risk?.text(MAX_NAME) ?? null,
     labels: labels ?? null,
+    autonomy: fields?.autonomy?.text(MAX_NAME) ?? null,
   }
 }
 

@@ -26,11 +26,13 @@ export const CHANGE_WORDS: Record<Change, string> = {
 
 type Terms = Pick<ApprovalView, 'approvers' | 'requirements' | 'threshold' | 'reasonRequired'> & { timeoutMs: number }
 
-export const standOfRecord = (record: ApprovalView): Stand => ({
-  effect: 'require_approval',
-  rules: record.rule.ids,
-  terms: termsOf({ ...record, timeoutMs: Date.parse(record.expiresAt) - Date.parse(record.requestedAt) }),
-})
+export function standOfRecord(record: ApprovalView): Stand {
+  const timeoutMs = Date.parse(record.expiresAt) - Date.parse(record.requestedAt)
+  const { timeout, approvers, requirements, ...lasting } = termsOf({ ...record, timeoutMs })
+  // What an escalation moved is not what the rules asked for.
+  const terms = record.escalated ? lasting : { ...lasting, timeout, approvers, requirements }
+  return { effect: 'require_approval', rules: record.rule.ids, terms }
+}
 
 /** What a call spends stands on no record: there the limits make no difference. */
 export const standOfVerdict = (verdict: Verdict): Stand => ({
@@ -40,7 +42,7 @@ export const standOfVerdict = (verdict: Verdict): Stand => ({
 })
 
 /** Rules may have other names and ask for the same: requirements are compared by what they ask. */
-function termsOf({ timeoutMs, approvers, requirements, threshold, reasonRequired }: Terms): Record<string, string> {
+function termsOf({ timeoutMs, approvers, requirements, threshold, reasonRequired }: Terms) {
   const demands = requirements.map(({ anyOf, approve }) => `${approve} of ${listed(anyOf) || 'anybody'}`)
   return {
     timeout: formatDuration(timeoutMs),

@@ -1,4 +1,5 @@
 import { formatDuration } from '../../../lib/core/duration.ts'
+import type { EscalationStep } from '../../../lib/core/events.ts'
 import type { RuleAction } from '../../../lib/core/policy/policy.ts'
 import type { Verdict } from '../../../lib/core/policy/verdict.ts'
 
@@ -16,9 +17,18 @@ export function termsText({ approval, limits }: Verdict): string[] {
           .filter(({ anyOf }) => anyOf.length > 0)
           .map(({ rule, anyOf, approve }) => `${rule}: ${approve} of ${anyOf.join(', ')}`),
         ...(approval.reasonRequired.length === 0 ? [] : [`a reason to ${approval.reasonRequired.join(' and to ')}`]),
+        ...approval.escalation.map((step) => stepText(step, approval.timeoutMs)),
+        ...(approval.onTimeout === 'escalate' ? ['the timeout takes the next step and begins anew'] : []),
       ]
     : []
   return [...needs, ...limits.map((limit) => `${limit.ruleId}: ${limitText(limit)}`)]
+}
+
+function stepText({ rule, afterMs, approvers, channels }: EscalationStep, timeoutMs: number): string {
+  const people = approvers.length === 0 ? [] : [`also ${approvers.join(', ')}`]
+  const told = channels.length === 0 ? [] : [`tells ${channels.join(', ')}`]
+  const when = afterMs < timeoutMs ? `after ${formatDuration(afterMs)}` : 'at the timeout'
+  return `${rule}: ${when} ${[...people, ...told].join('; ')}`
 }
 
 export const limitText = ({ limit, windowMs }: Verdict['limits'][number]): string =>

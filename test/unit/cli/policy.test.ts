@@ -5,6 +5,7 @@ import { changedTerms, changeOf, standOfRecord, standOfVerdict } from '../../../
 import { explanationOf } from '../../../clients/cli/policy/explanation.ts'
 import { notRecorded, recordedAction } from '../../../clients/cli/policy/recorded.ts'
 import { silentRules } from '../../../clients/cli/policy/silent-rules.ts'
+import { termsText } from '../../../clients/cli/policy/verdict-text.ts'
 import type { ApprovalView } from '../../../clients/sdk/index.ts'
 import type { PolicyAction } from '../../../lib/core/policy/action.ts'
 import { compilePolicy } from '../../../lib/core/policy/compile.ts'
@@ -83,7 +84,7 @@ describe('actions of a file', () => {
       tool: 'a',
       args: { n: [1] },
       agent: { name: 'agent' },
-      context: { session: 's', user: null, risk: null, labels: ['l'] },
+      context: { session: 's', user: null, risk: null, labels: ['l'], autonomy: null },
     })
   })
 
@@ -228,6 +229,25 @@ describe('replaying', () => {
     expect(changedTerms(stand, standOfVerdict(verdict)).join()).not.toContain('approvers')
   })
 
+  test('what an escalation moved is no term that the rules asked for', () => {
+    const escalated = [{ at: '2026-01-01T00:05:00.000Z', approvers: ['group:managers'] }]
+    const { terms } = standOfRecord({ ...record({}), approvers: ['a', 'group:managers'], escalated })
+    expect(Object.keys(terms)).toEqual(['threshold', 'reason'])
+  })
+
+  test('the steps of an escalation are told with the other terms', () => {
+    const steps = '[{ after: 5m, approvers: ["group:managers"], channels: [oncall] }, { channels: [pager] }]'
+    const terms = `, approval: { timeout: 15m, approvers: [a], onTimeout: escalate, escalation: ${steps} }`
+    expect(termsText(evaluate(compiled(ask(terms)), call('pay')))).toEqual([
+      'within 15m',
+      '1 to approve, 1 to deny',
+      'ask: 1 of a',
+      'ask: after 5m also group:managers; tells oncall',
+      'ask: at the timeout tells pager',
+      'the timeout takes the next step and begins anew',
+    ])
+  })
+
   test('a record says how much of the call it has', () => {
     expect(recordedAction(record({ preview: '{"a":1}' }))?.fidelity).toEqual({ masked: false, truncated: false })
     expect(recordedAction(record({ preview: '{"token":"[redacted]"}', previewTruncated: true }))?.fidelity).toEqual({
@@ -235,7 +255,29 @@ describe('replaying', () => {
       truncated: true,
     })
     expect(recordedAction(record({ kind: 'http' }))).toBeUndefined()
+    expect(recordedAction(record({ kind: 'mcp' }))).toBeUndefined()
     expect(recordedAction(record({ preview: '{"a":' }))).toBeUndefined()
+  })
+
+  test('a proxied call is judged as its preview tells of it', () => {
+    const rule = (when: string) =>
+      compiled(
+        `  - { id: ask, match: { upstream: api, method: POST, path: "/v1/pay" }, when: [${when}], action: require_approval }`,
+      )
+    const preview = (more: object) =>
+      JSON.stringify({ upstream: 'api', method: 'POST', url: 'https://api.example.com/v1/pay?a=1', ...more })
+    const effect = (when: string, more: object) => {
+      const recorded = recordedAction(record({ kind: 'http', preview: preview(more) }))
+      return recorded && evaluate(rule(when), recorded.action).effect
+    }
+    expect(effect('{ path: body.amount, gt: 5 }', { body: { amount: 6 } })).toBe('require_approval')
+    expect(effect('{ path: body.amount, gt: 5 }', { body: { amount: 5 } })).toBe('allow')
+    expect(effect('{ path: body.amount, gt: 5 }', {})).toBe('allow')
+    for (const body of [{ unread: { bytes: 'more' } }, { unreadable: { bytes: 1 } }])
+      expect(effect('{ path: body.amount, gt: 5 }', { body })).toBe('require_approval')
+    expect(effect('{ path: query.a, eq: "1" }, { path: headers.x-a, eq: "2" }', { headers: { 'x-a': ['2'] } })).toBe(
+      'require_approval',
+    )
   })
 
   test('what no record has is named where a rule looks at it', () => {

@@ -71,6 +71,24 @@ test('tells what is asked and what becomes of it, until it is interrupted', asyn
   expect(await watch.end()).toBe(0)
 })
 
+test('tells that time runs out, and who may decide by now, once each', async () => {
+  const server = await decider()
+  server.put(view(1))
+  const watch = watching(server.url, [])
+  await expect.poll(() => watch.printed().out).toContain('asked')
+  const warned = { ...view(1), version: 2, warnedAt: '2029-12-31T23:59:00.000Z' }
+  server.put(warned)
+  await expect.poll(() => watch.printed().out, PATIENT).toMatch(new RegExp(`expires in .*  ${approvalId(1)}`))
+  const escalated = [{ at: '2029-12-31T23:59:30.000Z', approvers: ['group:managers', '\u001b[2Jeve'] }]
+  server.put({ ...warned, version: 3, escalated })
+  await expect.poll(() => watch.printed().out, PATIENT).toContain('escalated to group:managers, ')
+  expect(watch.printed().out).not.toContain('\u001b[2J')
+  server.put(decided({ ...warned, version: 4, escalated }, 'denied'))
+  await expect.poll(() => watch.printed().out, PATIENT).toContain('denied by alice')
+  const lines = watch.printed().out.split('\n')
+  expect(lines.filter((line) => line.includes('expires') || line.includes('escalated'))).toHaveLength(2)
+})
+
 test('as JSON, one event a line', async () => {
   const server = await decider()
   const watch = watching(server.url, ['--json'])

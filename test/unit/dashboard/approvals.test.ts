@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { beforeEach, describe, expect, test } from 'vitest'
 import {
+  announcement,
   apply,
   applySnapshot,
   cards,
@@ -45,6 +46,23 @@ describe('the records of the page', () => {
         expect(shown.map(({ version }) => version)).toEqual([newest])
       }),
     )
+  })
+
+  test('whoever hears the page is told once that time runs out, and once of each step', () => {
+    const [asked] = life() as [ApprovalView]
+    const { summary } = asked.action
+    const heard = (approval: ApprovalView) => {
+      announcement.value = ''
+      apply(approval)
+      return announcement.value
+    }
+    const warned = { ...asked, version: 2, warnedAt: asked.requestedAt }
+    const escalated = { ...warned, version: 3, escalated: [{ at: asked.requestedAt, approvers: ['group:managers'] }] }
+    applySnapshot([asked], true)
+    expect(heard(warned)).toBe(`Time runs out: ${summary}`)
+    expect(heard(escalated)).toBe(`Escalated: ${summary}`)
+    expect(heard({ ...escalated, version: 4 })).toBe('')
+    expect(heard({ ...escalated, version: 5, status: 'denied' })).toBe(`${summary}: denied`)
   })
 
   test('a dismissed card does not come back with a late event', () => {
