@@ -3,10 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { embedded } from './embedded.ts'
 import { fleet } from './fleet.ts'
+import { mcp } from './mcp.ts'
 import { policy } from './policy.ts'
+import { proxy } from './proxy.ts'
+import { webhooks } from './webhooks.ts'
 
 /** `npm run bench` runs all; `npm run bench -- fleet` the ones that are named. */
-const BENCHES = { embedded, fleet, policy }
+const BENCHES = { embedded, fleet, mcp, policy, proxy, webhooks }
 
 const isBench = (name: string): name is keyof typeof BENCHES => Object.hasOwn(BENCHES, name)
 

@@ -6,10 +6,14 @@ import type { KafkaConnection } from '../lib/adapters/kafka/client.ts'
 import { listDeadLetters, redriveDeadLetters } from '../lib/adapters/kafka/dead-letters.ts'
 import { createMongoApprovalStore } from '../lib/adapters/mongo/approval-store.ts'
 import { connectMongo } from '../lib/adapters/mongo/connection.ts'
+import { createMongoDeliveryStore } from '../lib/adapters/mongo/delivery-store.ts'
 import { createMongoKeyStore } from '../lib/adapters/mongo/key-store.ts'
+import { createMongoWebhookStore } from '../lib/adapters/mongo/webhook-store.ts'
 import type { ApprovalStore } from '../lib/ports/approval-store.ts'
 import type { Bus } from '../lib/ports/bus.ts'
+import type { DeliveryStore } from '../lib/ports/delivery-store.ts'
 import type { KeyStore } from '../lib/ports/key-store.ts'
+import type { WebhookStore } from '../lib/ports/webhook-store.ts'
 import { systemClock } from '../lib/runtime/clock.ts'
 import type { Config } from '../lib/runtime/config.ts'
 import type { KafkaSettings } from '../lib/runtime/fleet-settings.ts'
@@ -61,13 +65,13 @@ const connectionOf = (service: string, { brokers, ssl, sasl }: KafkaSettings): K
   clientId: `countersign-${service}`,
 })
 
-/** The record and the keys of a fleet: MongoDB. Both are closed by the lifecycle. */
+/** The record, the keys and the deliveries of a fleet: MongoDB. All are closed by the lifecycle. */
 export async function openStores(
   url: string,
   waitForMs: number,
   log: Logger,
   lifecycle: Lifecycle,
-): Promise<{ store: ApprovalStore; keys: KeyStore }> {
+): Promise<{ store: ApprovalStore; keys: KeyStore; outgoing: { store: DeliveryStore; webhooks: WebhookStore } }> {
   const logger = { warn: (message: string) => log.warn(message), info: (message: string) => log.info(message) }
   const mongo = await connect(() => connectMongo({ url, logger }), waitForMs, log)
   lifecycle.onClose('mongodb', () => mongo.close())
@@ -76,5 +80,9 @@ export async function openStores(
   lifecycle.onClose('store', () => store.close())
   const keys = createMongoKeyStore({ db: mongo.db, clock })
   lifecycle.onClose('keys', () => keys.close())
-  return { store, keys }
+  const deliveries = createMongoDeliveryStore({ db: mongo.db, clock })
+  lifecycle.onClose('deliveries', () => deliveries.close())
+  const webhooks = createMongoWebhookStore({ db: mongo.db, clock })
+  lifecycle.onClose('webhooks', () => webhooks.close())
+  return { store, keys, outgoing: { store: deliveries, webhooks } }
 }

@@ -2,33 +2,48 @@ import { existsSync } from 'node:fs'
 import { uuidv7, uuidv7obj } from 'uuidv7'
 import { avroCodec } from '../lib/adapters/avro/event-codec.ts'
 import { createHttpEvaluators } from '../lib/adapters/http/evaluator.ts'
+import { createMcpUpstreams } from '../lib/adapters/mcp/upstream.ts'
+import { openSlackWorkspace } from '../lib/adapters/slack/workspace.ts'
 import { createApprovalStore } from '../lib/adapters/sqlite/approval-store.ts'
 import { type DataDirectory, openDataDirectory } from '../lib/adapters/sqlite/data-directory.ts'
 import { openDatabase } from '../lib/adapters/sqlite/database.ts'
+import { createDeliveryStore } from '../lib/adapters/sqlite/delivery-store.ts'
 import { createGroupCommit } from '../lib/adapters/sqlite/group-commit.ts'
 import { createKeyStore } from '../lib/adapters/sqlite/key-store.ts'
 import { createLogBus } from '../lib/adapters/sqlite/log-bus.ts'
 import { KEYS_SCHEMA, MAIN_SCHEMA } from '../lib/adapters/sqlite/schema.ts'
+import { createWebhookStore } from '../lib/adapters/sqlite/webhook-store.ts'
+import { createWebhookSender } from '../lib/adapters/webhook/sender.ts'
 import { approvalIdFrom } from '../lib/core/ids.ts'
 import type { ApprovalStore } from '../lib/ports/approval-store.ts'
 import type { Bus } from '../lib/ports/bus.ts'
 import type { Clock } from '../lib/ports/clock.ts'
+import type { DeliveryStore } from '../lib/ports/delivery-store.ts'
 import type { KeyStore } from '../lib/ports/key-store.ts'
+import type { WebhookStore } from '../lib/ports/webhook-store.ts'
+import { callbackKey } from '../lib/runtime/callback-key.ts'
 import { systemClock } from '../lib/runtime/clock.ts'
+import { readSlackSettings } from '../lib/runtime/config/slack.ts'
 import type { Config } from '../lib/runtime/config.ts'
 import { Directory } from '../lib/runtime/directory.ts'
 import { evaluatorKey } from '../lib/runtime/evaluator-key.ts'
 import { type KafkaSettings, readEngines, readGateName, readServiceKey } from '../lib/runtime/fleet-settings.ts'
 import type { Lifecycle } from '../lib/runtime/lifecycle.ts'
 import type { Logger } from '../lib/runtime/logger.ts'
+import { mcpSessionKey } from '../lib/runtime/mcp-session-key.ts'
 import { createMetrics } from '../lib/runtime/metrics.ts'
+import { politePace } from '../lib/runtime/pace.ts'
 import { PolicyWatch } from '../lib/runtime/policy-watch.ts'
 import { serve } from '../lib/runtime/serve.ts'
 import { readPolicy, startService } from '../lib/runtime/service.ts'
+import { VERSION } from '../lib/runtime/version.ts'
+import { openChannels } from './channels.ts'
 import { createDecider } from './decider/app.ts'
 import { openBus, openStores } from './engines.ts'
 import { createGate } from './gate/app.ts'
 import { createNotifier } from './notifier/app.ts'
+import { listedWebhooks } from './notifier/deliveries/listed-webhooks.ts'
+import { createSlack } from './notifier/slack/slack.ts'
 import { ensureOwner, readOwner, writeOwner } from './owner.ts'
 import { pageDirectory } from './page-directory.ts'
 
@@ -78,23 +93,24 @@ export async function startUp(options: UpOptions = {}): Promise<Up> {
   const { port = 4100, host = '127.0.0.1', dataDir = '.countersign', waitForMs = 0 } = options
   return startService(
     options,
-    (env, problems) => {
+    (env, problems, config) => {
       const engines = options.embedded ? undefined : readEngines(env, problems)
       return {
         engines,
         // As any decider of the fleet it serves gates and notifiers in other processes, where they share a key.
         serviceKey: engines && env.COUNTERSIGN_SERVICE_KEY ? readServiceKey(env, problems) : undefined,
         gateName: engines ? readGateName(env, port) : 'up',
+        slack: readSlackSettings(config?.slack, env, problems),
         loaded: readPolicy(options),
       }
     },
-    async ({ engines, serviceKey, gateName, loaded }, { config, log, lifecycle }) => {
+    async ({ engines, serviceKey, gateName, slack: slackSettings, loaded }, { config, log, lifecycle }) => {
       const clock = systemClock
       const directory = openDataDirectory(dataDir)
       lifecycle.onClose('data directory', () => directory.close())
       const knownOwner = readOwner(directory.path)
       const parts = { config, log, lifecycle }
-      const { store, bus, keys, keysAreNew, prune } = engines
+      const { store, bus, keys, keysAreNew, prune, outgoing } = engines
         ? await openEngines(engines, waitForMs, parts)
         : openEmbedded(directory, parts)
       const identity = new Directory(config, keys, clock, serviceKey)
@@ -115,6 +131,10 @@ export async function startUp(options: UpOptions = {}): Promise<Up> {
       const { decider } = deciderService
       const evaluators = createHttpEvaluators({ clock, newId: uuidv7, keyOf: evaluatorKey })
       lifecycle.onClose('evaluators', () => evaluators.close())
+      const mcp = createMcpUpstreams(config.mcp, { clock, log, newId: uuidv7 })
+      lifecycle.onClose('mcp servers', async () => {
+        await Promise.all(mcp.map(({ upstream }) => upstream.close()))
+      })
       const gate = createGate({
         bus,
         decider,
@@ -126,14 +146,54 @@ export async function startUp(options: UpOptions = {}): Promise<Up> {
         newApprovalId: () => approvalIdFrom(uuidv7obj().bytes),
         name: gateName,
         config: config.gate,
+        mcp: { servers: mcp, sessionKey: mcpSessionKey(serviceKey) },
+        upstreams: config.upstreams,
+        callbackHosts: config.callbacks?.hosts ?? [],
       })
-      const notifier = createNotifier({ bus, decider, identity, clock, log, metrics, pageDirectory: pageDirectory() })
+      const slack =
+        slackSettings &&
+        createSlack({
+          ...openSlackWorkspace({ ...slackSettings, clock, log }),
+          ...{ settings: slackSettings, publicUrl: config.publicUrl, decider, identity, clock, log, metrics },
+        })
+      const sender = createWebhookSender({
+        allowPrivate: config.network.allowPrivate,
+        userAgent: `Countersign/${VERSION}`,
+        clock,
+      })
+      lifecycle.onClose('webhook sender', () => sender.close())
+      const notifier = createNotifier({
+        bus,
+        decider,
+        identity,
+        clock,
+        log,
+        metrics,
+        pageDirectory: pageDirectory(),
+        channels: [...openChannels(config, log, lifecycle), ...(slack ? [slack.channel] : [])],
+        outgoing: {
+          ...outgoing,
+          listed: listedWebhooks(config.webhooks),
+          callbacks: config.callbacks,
+          callbackKey: callbackKey(directory.path, serviceKey),
+          publicUrl: config.publicUrl,
+          sender,
+          pace: politePace(),
+          random: Math.random,
+          owner: uuidv7(),
+          retentionMs: config.retention.eventsMs,
+        },
+      })
 
       // Closing goes backwards: first everybody who waits is answered, then the port closes, then what they stood on.
       lifecycle.onClose('decider', () => deciderService.close())
       await deciderService.start()
       lifecycle.onClose('notifier', () => notifier.close())
       await notifier.start()
+      if (slack) {
+        lifecycle.onClose('slack', () => slack.close())
+        slack.start()
+      }
       lifecycle.onClose('gate', () => gate.close())
       await gate.start()
       const url = await serve(
@@ -143,7 +203,7 @@ export async function startUp(options: UpOptions = {}): Promise<Up> {
           identity,
           log,
           metrics,
-          routes: [gate.routes, deciderService.routes, notifier.routes],
+          routes: [gate.routes, deciderService.routes, notifier.routes, ...(slack ? [slack.routes] : [])],
           checks: [
             { name: 'decider', isReady: () => deciderService.isReady() },
             { name: 'gate', isReady: () => gate.isReady() },
@@ -157,6 +217,7 @@ export async function startUp(options: UpOptions = {}): Promise<Up> {
         },
         lifecycle,
       )
+      notifier.listening(url)
       if (prune) lifecycle.onClose('event retention', everyHour(clock, prune))
 
       const { owner, created } = await ensureOwner(knownOwner, { keys, isNew: keysAreNew }, clock)
@@ -186,6 +247,7 @@ interface Foundation {
   bus: Bus
   store: ApprovalStore
   keys: KeyStore
+  outgoing: { store: DeliveryStore; webhooks: WebhookStore }
   /** Nobody had a key in this key store before. */
   keysAreNew: boolean
   /** Deletes old events, where nobody else does. */
@@ -197,10 +259,10 @@ async function openEngines(
   waitForMs: number,
   { config, log, lifecycle }: Parts,
 ): Promise<Foundation> {
-  const { store, keys } = await openStores(mongoUrl, waitForMs, log, lifecycle)
+  const { store, keys, outgoing } = await openStores(mongoUrl, waitForMs, log, lifecycle)
   const bus = await openBus('up', kafka, config, waitForMs, log)
   lifecycle.onClose('bus', () => bus.close())
-  return { bus, store, keys, keysAreNew: (await keys.list()).length === 0 }
+  return { bus, store, keys, keysAreNew: (await keys.list()).length === 0, outgoing }
 }
 
 function openEmbedded(directory: DataDirectory, { config, log, lifecycle }: Parts): Foundation {
@@ -216,12 +278,16 @@ function openEmbedded(directory: DataDirectory, { config, log, lifecycle }: Part
   const store = createApprovalStore({ db, groupCommit })
   lifecycle.onClose('store', () => store.close())
   const keys = createKeyStore({ db: keysDb, clock })
+  const deliveries = createDeliveryStore({ db, groupCommit })
+  lifecycle.onClose('deliveries', () => deliveries.close())
+  const webhooks = createWebhookStore({ db, groupCommit })
+  lifecycle.onClose('webhooks', () => webhooks.close())
   const prune = async () => {
     await bus.prune(clock.now() - config.retention.eventsMs).catch((error: unknown) => {
       log.warn({ err: error }, 'old events were not deleted')
     })
   }
-  return { bus, store, keys, keysAreNew, prune }
+  return { bus, store, keys, keysAreNew, prune, outgoing: { store: deliveries, webhooks } }
 }
 
 /** Does the work every hour, the first time a minute from now; returns what ends it. */

@@ -37,12 +37,19 @@ export const ERRORS = {
   approval_cancelled: kind(403, 'The approval was cancelled'),
   no_decision: kind(403, 'The deadline passed and the record could not be read', { retryable: true }),
 
+  approval_pending: kind(409, 'Nobody has decided yet', { rpc: -32003, retryable: true }),
   approval_not_found: kind(404, 'No such approval'),
+  webhook_not_found: kind(404, 'No such webhook'),
+  delivery_not_found: kind(404, 'No such delivery'),
   not_found: kind(404, 'No such route', { exit: 2 }),
 
   already_used: kind(409, 'The approval was used already'),
   already_decided: kind(409, 'The approval was decided already'),
   already_voted: kind(409, 'You have voted already'),
+
+  webhook_read_only: kind(409, 'The configuration lists this webhook'),
+  webhook_disabled: kind(409, 'The webhook is switched off'),
+  too_many_webhooks: kind(409, 'The tenant has too many webhooks'),
 
   self_approval: kind(403, 'Nobody decides on their own request'),
   not_an_approver: kind(403, 'You are not an approver of this request'),
@@ -56,6 +63,7 @@ export const ERRORS = {
 
   internal_error: kind(500, 'Something went wrong here', { exit: 3 }),
   upstream_unreachable: kind(502, 'The upstream could not be reached', unavailable),
+  upstream_failed: kind(502, 'The upstream has the call, and gave no answer', { rpc: -32002, exit: 3 }),
   bus_unavailable: kind(503, 'The event bus is away', unavailable),
   decider_unavailable: kind(503, 'The decider is away', unavailable),
   shutting_down: kind(503, 'This process is shutting down', unavailable),

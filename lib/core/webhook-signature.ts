@@ -14,9 +14,14 @@ export function webhookKey(secret: string): Buffer | undefined {
 
 /**
  * The headers that prove who sent a body (Standard Webhooks 1.0.0, symmetric). `at` is in milliseconds since the epoch.
+ * Several keys sign during a rotation: one signature each, with spaces between, and a receiver takes the one it knows.
  */
-export function webhookHeaders(key: Buffer, { id, at, body }: { id: string; at: number; body: string }) {
+export function webhookHeaders(
+  keys: Buffer | readonly Buffer[],
+  { id, at, body }: { id: string; at: number; body: string },
+) {
   const timestamp = String(Math.floor(at / 1000))
-  const signature = createHmac('sha256', key).update(`${id}.${timestamp}.${body}`).digest('base64')
-  return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': `v1,${signature}` }
+  const sign = (key: Buffer) => `v1,${createHmac('sha256', key).update(`${id}.${timestamp}.${body}`).digest('base64')}`
+  const signatures = (Buffer.isBuffer(keys) ? [keys] : keys).map(sign)
+  return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': signatures.join(' ') }
 }

@@ -3,6 +3,7 @@ import fastifyPlugin from 'fastify-plugin'
 import { type Audience, CountersignError } from '../core/errors.ts'
 import type { Identity, Principal } from '../ports/identity.ts'
 import type { Role } from '../ports/key-store.ts'
+import { agentSecretOf } from './agent-key.ts'
 
 export const SESSION_COOKIE = 'countersign_session'
 
@@ -16,6 +17,8 @@ declare module 'fastify' {
     access?: 'public' | readonly Role[]
     /** The body is read before the caller is known: even the answer to a stranger depends on it. */
     bodyFirst?: boolean
+    /** The call goes on to somewhere else: its answer is that of the place, and so may `Authorization` be. */
+    passesOn?: boolean
     /** Whom the route's errors speak to. */
     audience?: Audience
   }
@@ -59,6 +62,10 @@ export const access = fastifyPlugin<{ identity: Identity }>(
 
 /** The owner of the request's credential, looked up now; undefined when there is none that is known. */
 export async function authenticate(request: FastifyRequest, identity: Identity): Promise<Principal | undefined> {
+  if (request.routeOptions.config.passesOn) {
+    const secret = agentSecretOf(request.headers)
+    return secret === null || secret === undefined ? undefined : identity.ofSecret(secret)
+  }
   const { authorization } = request.headers
   if (authorization !== undefined) {
     const secret = /^Bearer +([\x21-\x7e]{8,256})$/i.exec(authorization)?.[1]

@@ -1,9 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { Ajv } from 'ajv'
 import { type Static, Type } from 'typebox'
 import { parseDocument } from 'yaml'
 import { parseDuration } from '../core/duration.ts'
 import { LEVELS, type Level } from '../core/policy/policy.ts'
+import { type CallbackConfig, CallbacksFile, PublicUrl, readCallbacks, readPublicUrl } from './config/callbacks.ts'
 import { type ChannelConfig, ChannelsFile, readChannels } from './config/channels.ts'
 import { closed, DurationText, Name, parseSize, Sha256, SizeText } from './config/fields.ts'
 import { McpFile, type McpServer, readMcp } from './config/mcp.ts'
@@ -23,7 +25,10 @@ export const ConfigFile = Type.Object(
           maxHoldsPerAgent: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
           maxWait: Type.Optional(DurationText),
           hookWait: Type.Optional(DurationText),
+          holdFor: Type.Optional(DurationText),
           maxBody: Type.Optional(SizeText),
+          maxSpool: Type.Optional(SizeText),
+          spoolDir: Type.Optional(Type.String({ minLength: 1, maxLength: 1000 })),
           rateLimitShare: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1 })),
         },
         closed,
@@ -81,6 +86,8 @@ export const ConfigFile = Type.Object(
     slack: Type.Optional(SlackFile),
     channels: Type.Optional(ChannelsFile),
     network: Type.Optional(NetworkFile),
+    callbacks: Type.Optional(CallbacksFile),
+    publicUrl: Type.Optional(PublicUrl),
   },
   closed,
 )
@@ -92,7 +99,12 @@ export interface Config {
     maxWaitMs: number
     /** Longest wait of one hook. */
     hookWaitMs: number
+    /** Longest wait of one MCP call where its server's mode is `auto`. */
+    holdForMs: number
     maxBodyBytes: number
+    /** How much of the bodies of held calls may be on disk; 0: nothing. */
+    maxSpoolBytes: number
+    spoolDir: string
     /** How much of each rate limit this gate lets through: above 0, at most 1. */
     rateLimitShare: number
   }
@@ -126,6 +138,10 @@ export interface Config {
   slack: SlackConfig | undefined
   channels: ChannelConfig[]
   network: NetworkConfig
+  /** Undefined where the file has no `callbacks`: then no agent may name one. */
+  callbacks: CallbackConfig | undefined
+  /** How others reach this server; undefined: by the URL that it listens on. */
+  publicUrl: string | undefined
   logLevel: string
 }
 
@@ -139,7 +155,7 @@ export class ConfigError extends Error {
   }
 }
 
-const validate = new Ajv({ allErrors: true }).compile<Static<typeof ConfigFile>>(ConfigFile)
+const validate = new Ajv({ allErrors: true, discriminator: true }).compile<Static<typeof ConfigFile>>(ConfigFile)
 
 /**
  * Reads countersign.yaml (a missing file is all defaults, unless `required`) and the environment.
@@ -159,7 +175,10 @@ export function loadConfig(options: { file: string; required?: boolean; env?: No
       maxHoldsPerAgent: file.gate?.maxHoldsPerAgent ?? 500,
       maxWaitMs: parseDuration(file.gate?.maxWait ?? '4m') ?? 0,
       hookWaitMs: parseDuration(file.gate?.hookWait ?? '570s') ?? 0,
+      holdForMs: parseDuration(file.gate?.holdFor ?? '45s') ?? 0,
       maxBodyBytes: parseSize(file.gate?.maxBody ?? '1MiB'),
+      maxSpoolBytes: parseSize(file.gate?.maxSpool ?? '1GiB'),
+      spoolDir: file.gate?.spoolDir ?? tmpdir(),
       rateLimitShare: file.gate?.rateLimitShare ?? 1,
     },
     approvers: (file.approvers ?? []).map((approver) => ({
@@ -191,19 +210,27 @@ export function loadConfig(options: { file: string; required?: boolean; env?: No
     upstreams: readUpstreams(file.upstreams, problems),
     mcp: readMcp(file.mcp, problems),
     webhooks: readWebhooks(file.webhooks, problems),
-    slack: readSlack(file.slack, env, problems),
+    slack: readSlack(file.slack, problems),
     channels: readChannels(file.channels, problems),
     network: readNetwork(file.network, problems),
+    callbacks: readCallbacks(file.callbacks, problems),
+    publicUrl: readPublicUrl(file.publicUrl, problems),
     logLevel,
   }
   if (config.retention.approvalsMs < config.retention.eventsMs)
     problems.push('retention.approvals must not be shorter than retention.events: events would outlive their records')
   if (config.gate.maxWaitMs < 1_000) problems.push('gate.maxWait must be at least 1s')
   if (config.gate.hookWaitMs < 1_000) problems.push('gate.hookWait must be at least 1s')
+  if (config.gate.holdForMs < 1_000) problems.push('gate.holdFor must be at least 1s')
+  if (config.slack && [...config.webhooks, ...config.channels].some(({ id }) => id === 'slack'))
+    problems.push('webhooks and channels must not have the id slack: it is the one of Slack')
   for (const list of ['agents', 'approvers'] as const) {
     const names = config[list].map(({ tenant, name }) => `${tenant}/${name}`)
     if (new Set(names).size < names.length) problems.push(`${list} must not name anybody twice`)
   }
+  const channelIds = new Set(config.channels.map(({ id }) => id))
+  if (config.webhooks.some(({ id }) => channelIds.has(id)))
+    problems.push('webhooks and channels must not share an id: escalation steps name both')
   if (problems.length > 0) throw new ConfigError(problems)
   return config
 }

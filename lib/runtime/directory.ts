@@ -1,6 +1,7 @@
 import type { Clock } from '../ports/clock.ts'
-import type { Identity, Principal } from '../ports/identity.ts'
+import type { Identity, PersonRef, Principal } from '../ports/identity.ts'
 import type { Key, KeyStore } from '../ports/key-store.ts'
+import { DECIDERS, PEOPLE } from './access.ts'
 import type { Config } from './config.ts'
 import { hashSecret, randomToken } from './keys.ts'
 
@@ -10,6 +11,8 @@ export const SESSION_MS = 12 * 3_600_000
 /** Who is who: the keys that the configuration lists, then those of the key store; and their browser sessions. */
 export class Directory implements Identity {
   readonly #listed = new Map<string, Principal>()
+  /** The people whom the configuration lists, also those without a token: another system may vouch for them. */
+  readonly #people: readonly Principal[]
   /** What the configuration says of agents, also of those whose key is in the key store. */
   readonly #agents = new Map<string, Pick<Principal, 'type' | 'autonomy'>>()
   readonly #keys: KeyStore
@@ -34,8 +37,11 @@ export class Directory implements Identity {
       const id = `agent:${tenant}:${name}`
       this.#list(keySha256, { id, name, tenant, role: 'agent', groups: [], email: null, ...said })
     }
-    for (const { name, tenant, tokenSha256, role, groups, email } of config.approvers)
-      this.#list(tokenSha256, { id: `approver:${tenant}:${name}`, name, tenant, role, groups, email: email ?? null })
+    this.#people = config.approvers.map(({ name, tenant, tokenSha256, role, groups, email }) => {
+      const person = { id: `approver:${tenant}:${name}`, name, tenant, role, groups, email: email ?? null }
+      this.#list(tokenSha256, person)
+      return person
+    })
   }
 
   #list(hash: string | undefined, principal: Principal): void {
@@ -65,6 +71,19 @@ export class Directory implements Identity {
     const pass = await this.#keys.findPass(hash, 'session')
     if (!pass || pass.expiresAt <= this.#clock.now()) return undefined
     return this.#byId(pass.keyId)
+  }
+
+  /** What the configuration says of somebody goes before their keys, and of several keys the newest speaks. */
+  async ofPerson(person: PersonRef): Promise<Principal | undefined> {
+    const keys = (await this.#keys.list()).toSorted((one, other) => other.createdAt - one.createdAt)
+    const known = [...this.#people, ...keys.map(principalOf)].filter(
+      ({ tenant, role }) => tenant === person.tenant && ROLES_OF_PEOPLE.has(role),
+    )
+    const byName = new Map(known.toReversed().map((each) => [each.name, each]))
+    if ('name' in person) return decider(byName.get(person.name))
+    const email = person.email.toLowerCase()
+    const found = [...byName.values()].filter((each) => each.email?.toLowerCase() === email)
+    return found.length === 1 ? decider(found[0]) : undefined
   }
 
   /** A one-time code for the page, good for ten minutes. */
@@ -100,6 +119,12 @@ export class Directory implements Identity {
     return key && principalOf(key)
   }
 }
+
+/** Roles that a person's credential can have; an agent or a service of the same name is somebody else. */
+const ROLES_OF_PEOPLE = new Set<Principal['role']>(PEOPLE)
+
+const decider = (person: Principal | undefined): Principal | undefined =>
+  DECIDERS.some((role) => role === person?.role) ? person : undefined
 
 const principalOf = ({ id, name, tenant, role, groups, email }: Key): Principal => ({
   id,

@@ -25,6 +25,11 @@ const API_HEADERS = {
   'x-content-type-options': 'nosniff',
 }
 
+/** On the raw response, where helmet writes as well: a page's own policy then replaces this one. */
+export function setApiHeaders({ raw }: FastifyReply): void {
+  for (const [name, value] of Object.entries(API_HEADERS)) raw.setHeader(name, value)
+}
+
 /** The HTTP face that services add their routes to: identity, strict bodies, problem details, metrics, headers. */
 export async function createHttpApp(deps: {
   identity: Identity
@@ -57,13 +62,14 @@ export async function createHttpApp(deps: {
   app.setNotFoundHandler((request, reply) =>
     sendProblem(new CountersignError('not_found', 'There is nothing at this path.'), request, reply),
   )
-  app.addHook('onRequest', async (_request, reply) => {
-    // On the raw response, where helmet writes as well: a page's own policy then replaces this one.
-    for (const [name, value] of Object.entries(API_HEADERS)) reply.raw.setHeader(name, value)
+  app.addHook('onRequest', (request, reply, done) => {
+    if (!request.routeOptions.config.passesOn) setApiHeaders(reply)
+    done()
   })
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'none'
     metrics.httpSeconds.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000)
+    done()
   })
 
   await app.register(cookie)
@@ -89,7 +95,7 @@ function closeWithoutWaiting(app: FastifyInstance): void {
 }
 
 /** A body that is not valid UTF-8 is refused: replacing its bad bytes would make another body of it. */
-function decodeUtf8(body: Buffer): string {
+export function decodeUtf8(body: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body)
   } catch {
@@ -115,6 +121,7 @@ function sendProblem(
   const isFault = code === 'internal_error'
   if (isFault) request.log.error({ err: error, traceId }, 'request failed')
   const body = problem(code, isFault ? {} : details, audience, traceId)
+  if (request.routeOptions?.config?.passesOn) setApiHeaders(reply)
   if (details.retryAfter !== undefined) reply.header('retry-after', details.retryAfter)
   else if (ERRORS[code].retryable && body.status >= 429) reply.header('retry-after', 1)
   if (code === 'unauthenticated') reply.header('www-authenticate', 'Bearer')

@@ -86,7 +86,53 @@ export function createMetrics() {
       help: '1 while the policy file is refused or gone and an older policy is in force.',
       registers,
     }),
+    slackClicks: new Counter({
+      name: 'countersign_slack_clicks_total',
+      help: 'What people did on Slack cards, by result: approved, denied, voted, reason_asked, details, unsigned, malformed, failed, or the code of the refusal.',
+      labelNames: ['result'],
+      registers,
+    }),
+    forwards: new Counter({
+      name: 'countersign_forwards_total',
+      help: 'Calls that went to an upstream, by upstream and outcome: answered, unreachable (nothing sent), failed.',
+      labelNames: ['upstream', 'outcome'],
+      registers,
+    }),
+    spoolBytes: new Gauge({
+      name: 'countersign_spool_bytes',
+      help: 'How much of the bodies of held calls is on disk.',
+      registers,
+    }),
     streamClients: new Gauge({ name: 'countersign_stream_clients', help: 'Open WebSocket streams.', registers }),
+    deliveryAttempts: new Counter({
+      name: 'countersign_delivery_attempts_total',
+      help: 'Attempts to deliver to webhooks and channels, by endpoint and outcome: delivered, failed, rejected, gone.',
+      labelNames: ['endpoint', 'outcome'],
+      registers,
+    }),
+    deliverySeconds: new Histogram({
+      name: 'countersign_delivery_attempt_seconds',
+      help: 'How long an attempt to deliver took, by endpoint.',
+      labelNames: ['endpoint'],
+      buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15],
+      registers,
+    }),
+    deliveriesInFlight: new Gauge({
+      name: 'countersign_deliveries_in_flight',
+      help: 'Attempts to deliver that are under way here.',
+      registers,
+    }),
+    endpointsDue: new Gauge({
+      name: 'countersign_endpoints_due',
+      help: 'Endpoints for which deliveries are due, or overdue, and not under way here.',
+      registers,
+    }),
+    webhooksDisabled: new Counter({
+      name: 'countersign_webhooks_disabled_total',
+      help: 'Webhook endpoints that were disabled by themselves, by reason: gone, failing.',
+      labelNames: ['endpoint', 'reason'],
+      registers,
+    }),
     httpSeconds: new Histogram({
       name: 'countersign_http_request_seconds',
       help: 'HTTP requests by route and status; held calls include their wait.',

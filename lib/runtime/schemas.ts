@@ -63,7 +63,7 @@ export const ApprovalSchema = Type.Object({
       reason: Type.Optional(Type.String({ description: 'Untrusted text.' })),
     }),
   ),
-  approvers: Type.Array(Type.String()),
+  approvers: Type.Array(Type.String(), { description: 'Who may vote now; empty: every approver.' }),
   requirements: Type.Array(
     Type.Object({ rule: Type.String(), anyOf: Type.Array(Type.String()), approve: Type.Integer() }),
   ),
@@ -86,6 +86,15 @@ export const ApprovalSchema = Type.Object({
   ),
   requestedAt: Instant,
   expiresAt: Instant,
+  warnedAt: Type.Optional(
+    Type.String({ format: 'date-time', description: 'When people were warned of this timeout.' }),
+  ),
+  escalated: Type.Optional(
+    Type.Array(
+      Type.Object({ at: Instant, approvers: Type.Array(Type.String({ description: 'Whom the step added.' })) }),
+      { description: 'The steps of the escalation so far.' },
+    ),
+  ),
   version: Type.Integer(),
   history: Type.Optional(Type.Array(Type.Object({}, { additionalProperties: true }))),
 })

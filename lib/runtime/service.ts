@@ -24,13 +24,16 @@ export interface RunningService {
 /** What every process begins with: its configuration whole and right, its log, and what it closes at the end. */
 export async function startService<S, R extends { url: string }>(
   options: Pick<ServiceOptions, 'configFile' | 'log'>,
-  /** Reads what the service needs beside countersign.yaml; adds what is wrong to `problems`, or throws ConfigError. */
-  readSettings: (env: NodeJS.ProcessEnv, problems: string[]) => S,
+  /**
+   * Reads what the service needs beside countersign.yaml; adds what is wrong to `problems`, or throws ConfigError.
+   * `config` is undefined when countersign.yaml is wrong itself.
+   */
+  readSettings: (env: NodeJS.ProcessEnv, problems: string[], config: Config | undefined) => S,
   start: (settings: S, parts: { config: Config; log: Logger; lifecycle: Lifecycle }) => Promise<R>,
 ): Promise<R & RunningService> {
   const problems: string[] = []
   const config = collectProblems(problems, () => readConfig(options))
-  const settings = collectProblems(problems, () => readSettings(process.env, problems))
+  const settings = collectProblems(problems, () => readSettings(process.env, problems, config))
   if (!config || settings === undefined || problems.length > 0) throw new ConfigError(problems)
   const log = options.log ?? createLogger(config.logLevel)
   const lifecycle = new Lifecycle(log)

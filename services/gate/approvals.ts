@@ -21,7 +21,7 @@ import { Asked, type AskedApproval } from './asked.ts'
 import type { Evaluation } from './evaluation.ts'
 import { type Hold, Holds } from './holds.ts'
 import { Leaves } from './leaves.ts'
-import type { Limits } from './limits.ts'
+import type { Limits, Spent } from './limits.ts'
 import { Outcomes } from './outcomes.ts'
 import { isCode, refused, refusedAs } from './refusals.ts'
 import { Turns } from './turns.ts'
@@ -40,6 +40,8 @@ export interface Call {
   named: string | null
   /** The call will come back, so that its disconnect cancels nothing. */
   keep: boolean
+  /** Where the caller wants to be told of the decision, or null. */
+  callback: string | null
   /** How long the caller waits for the outcome, in milliseconds; 0 answers at once. */
   waitMs: number
   /** Aborts when the caller's connection is gone. */
@@ -59,7 +61,7 @@ export type Answer =
   /** The one use is this call's: go ahead, with the edits (a JSON merge patch as text) if there are any. */
   | { type: 'go'; approval: Approval; replayed: boolean }
   /** Nobody need be asked. */
-  | { type: 'allow' }
+  | { type: 'allow'; spent: Spent }
   /** Nobody has decided yet; the caller comes back. */
   | { type: 'pending'; id: string; expiresAt: number; summary: string }
 
@@ -183,6 +185,12 @@ export class Approvals {
     return told
   }
 
+  /** The same, for a use whose outcome nobody waits for. */
+  tell(report: SettleReport): void {
+    this.outcomes.tell(report)
+    this.#limits.reported(report.id, report.use, report.outcome)
+  }
+
   #inTurn<T>(call: Call, hold: Hold, none: () => Promise<T>): Promise<Answer | T> {
     return this.#turns.take(call.action.fingerprint ?? hold.holder, () => this.#enter(call, hold, none))
   }
@@ -205,7 +213,7 @@ export class Approvals {
       case 'allow': {
         const spent = this.#limits.spend(call.limits)
         if (spent instanceof CountersignError) throw spent
-        return { type: 'allow' }
+        return { type: 'allow', spent }
       }
       case 'require_approval': {
         const { findings, suggestion } = evaluation
@@ -232,14 +240,14 @@ export class Approvals {
   }
 
   /** What this gate asked for on behalf of the same call. */
-  #openFor({ key, action }: Call): AskedApproval | undefined {
+  #openFor({ key, action, approval }: Call): AskedApproval | undefined {
     const own = key === null ? undefined : this.asked.get(key)
     if (own && own.fingerprint !== action.fingerprint)
       throw new CountersignError(
         'idempotency_key_reused',
         'This Idempotency-Key was used for a call with other arguments. Use a new key.',
       )
-    return action.fingerprint === null ? undefined : this.asked.find(action.fingerprint)
+    return action.fingerprint === null ? undefined : this.asked.find(action.fingerprint, approval.dedupeWindowMs)
   }
 
   /** Joins an approval whose request may still be on its way to the record; undefined when it was used already. */
@@ -262,6 +270,7 @@ export class Approvals {
       key: call.key,
       fingerprint: call.action.fingerprint,
       denialMemoryMs: call.approval.denialMemoryMs,
+      dedupeWindowMs: call.approval.dedupeWindowMs,
       holder: call.waitMs === 0 ? null : hold.holder,
       keep: call.keep || call.waitMs === 0,
       gate: this.#gate,
@@ -332,9 +341,13 @@ export class Approvals {
       timeoutMs,
       findings: call.findings,
       suggestion: call.suggestion,
+      escalation: call.approval.escalation,
+      onTimeout: call.approval.onTimeout,
+      warnAfterMs: call.approval.warnAfterMs,
+      callback: call.callback,
     }
     const event: DomainEvent = { topic: Topic.requested, eventId: `${id}:1`, at: requestedAt, data }
-    this.asked.add({ id, agentId: call.agent.id, fingerprint: call.action.fingerprint, expiresAt })
+    this.asked.add({ id, agentId: call.agent.id, fingerprint: call.action.fingerprint, requestedAt, expiresAt })
     hold.bind(id)
     try {
       await this.#bus.publish([event])
@@ -345,7 +358,8 @@ export class Approvals {
     return { type: 'pending', id, expiresAt, summary: call.action.summary }
   }
 
-  async #wait(place: Place, call: Call, hold: Hold): Promise<Answer> {
+  async #wait(asked: Place, call: Call, hold: Hold): Promise<Answer> {
+    let place = asked
     hold.arm({ waitMs: call.waitMs, expiresInMs: place.expiresAt - this.#clock.now() })
     for (;;) {
       const wake = await hold.next()
@@ -360,13 +374,18 @@ export class Approvals {
           }
         case 'look': {
           const answer = await this.#look(place, call, hold)
-          if (answer) return answer
+          if (answer?.type === 'pending') place = this.#extended(place, answer, hold)
+          else if (answer) return answer
           break
         }
         case 'waited':
           return this.#leave(place, call, hold, 'keep')
-        case 'deadline':
-          return this.#lastLook(place, call, hold)
+        case 'deadline': {
+          const answer = await this.#lastLook(place, call, hold)
+          if (answer.type !== 'pending') return answer
+          place = this.#extended(place, answer, hold)
+          break
+        }
         case 'stopping':
           this.#leave(place, call, hold, 'stay')
           throw new CountersignError('shutting_down', {
@@ -380,11 +399,20 @@ export class Approvals {
     }
   }
 
-  /** Reads the record; undefined while it is pending, or when it cannot be read now. */
+  /** The timeout of an approval that was escalated may have begun anew. */
+  #extended(before: Place, now: Place, hold: Hold): Place {
+    if (now.expiresAt !== before.expiresAt) {
+      hold.extend(now.expiresAt - this.#clock.now())
+      this.asked.extend(now.id, now.expiresAt)
+    }
+    return now
+  }
+
+  /** Reads the record; undefined when it cannot be read now. */
   async #look(place: Place, call: Call, hold: Hold): Promise<Answer | undefined> {
     try {
-      const approval = await this.#decider.lookup(call.tenant, place.id)
-      if (approval.status === Status.pending) return undefined
+      const { status, expiresAt } = await this.#decider.lookup(call.tenant, place.id)
+      if (status === Status.pending) return { ...place, expiresAt }
     } catch (error) {
       this.#log.warn({ err: error, approvalId: place.id }, 'the record of a held call could not be read')
       return undefined
@@ -397,11 +425,14 @@ export class Approvals {
     return this.#deliver(this.#read(await this.#claim(call, hold, place.id), call, hold), call)
   }
 
-  /** The time is over: the record has the last word; without it the call is refused, and not as denied. */
+  /**
+   * The time is over, as far as is known here: the record has the last word, which may be that there is more time; without
+   * it the call is refused, and not as denied.
+   */
   async #lastLook(place: Place, call: Call, hold: Hold): Promise<Answer> {
     for (let looks = 0; looks < LAST_LOOKS; looks++) {
       const answer = await this.#look(place, call, hold)
-      if (answer) return answer
+      if (answer && (answer.type !== 'pending' || answer.expiresAt > place.expiresAt)) return answer
       await new Promise<void>((resolve) => this.#clock.after(LAST_LOOK_EVERY_MS, resolve))
     }
     throw new CountersignError('no_decision', {

@@ -7,6 +7,7 @@ export interface AskedApproval {
   agentId: string
   /** Null when the action was not read whole. */
   fingerprint: string | null
+  requestedAt: number
   expiresAt: number
 }
 
@@ -39,6 +40,12 @@ export class Asked {
     if (asked.fingerprint !== null) this.#byFingerprint.set(asked.fingerprint, asked)
   }
 
+  /** The timeout of an approval that was escalated began anew. */
+  extend(id: string, expiresAt: number): void {
+    const asked = this.#byId.get(id)
+    if (asked) asked.expiresAt = expiresAt
+  }
+
   forget(id: string): void {
     const asked = this.#byId.get(id)
     if (!asked) return
@@ -54,10 +61,12 @@ export class Asked {
     return this.#byId.get(id)
   }
 
-  /** The open approval for the same call, if this gate asked for one. */
-  find(fingerprint: string): AskedApproval | undefined {
+  /** The open approval for the same call, if this gate asked for one within this window; null: whenever that was. */
+  find(fingerprint: string, windowMs: number | null): AskedApproval | undefined {
     const asked = this.#byFingerprint.get(fingerprint)
-    return asked && asked.expiresAt > this.#clock.now() ? asked : undefined
+    const now = this.#clock.now()
+    if (!asked || now >= asked.expiresAt) return undefined
+    return windowMs === null || now < asked.requestedAt + windowMs ? asked : undefined
   }
 
   #count(agentId: string): number {

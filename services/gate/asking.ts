@@ -22,6 +22,8 @@ export interface AskRequest {
   named: string | null
   /** The call will come back, so that its disconnect cancels nothing. */
   keep: boolean
+  /** Where the caller wants to be told of the decision; left out: nowhere. */
+  callback?: string | null
   /** How long the caller waits for a person, in milliseconds; 0 answers at once. */
   waitMs: number
   /** Aborts when the caller's connection is gone. */
@@ -29,8 +31,8 @@ export interface AskRequest {
 }
 
 export type AskAnswer =
-  /** Nobody need be asked; `rule` is null where no rule matched. */
-  | { type: 'allow'; rule: { id: string; revision: string } | null }
+  /** Nobody need be asked; `rule` is null where no rule matched. `giveBack` tells that it was not executed after all. */
+  | { type: 'allow'; rule: { id: string; revision: string } | null; giveBack: () => void }
   /** A person approved, and the one use is this call's. */
   | { type: 'go'; approval: Approval; replayed: boolean }
   /** Nobody has decided yet; the caller comes back. */
@@ -52,18 +54,20 @@ export class Asking {
 
   /** Rejects with the refusal when the call must not go ahead. */
   async ask(request: AskRequest): Promise<AskAnswer> {
-    const { principal, action: judged, describe, key, named, keep, waitMs, signal } = request
+    const { principal, action: judged, describe, key, named, keep, waitMs } = request
     const { tenant } = principal
     const { verdict, asked, evaluators, level } = this.#judge.judge(judged)
     const rule = verdict.matched ? { id: verdict.rule.id, revision: verdict.rule.revision } : null
     if (verdict.effect === 'allow' && !asked) {
       const spent = this.#limits.spend(verdict.limits)
       if (spent instanceof CountersignError) throw spent
-      return { type: 'allow', rule }
+      return { type: 'allow', rule, giveBack: () => this.#limits.giveBack(spent) }
     }
     if (!asked) throw denied(verdict)
 
     const { rule: asking, risk, approval, findings } = asked
+    // Most calls need none, and so some ways in make theirs when they are asked for it.
+    const { signal } = request
     const agent = agentOf(request)
     const action = describe({ agent, ruleRevision: asking.revision })
     const call: Call = {
@@ -94,12 +98,15 @@ export class Asking {
       key,
       named,
       keep: keep || approval.onDisconnect === 'keep',
+      callback: request.callback ?? null,
       waitMs,
       signal,
       objection: () => this.#judge.objection(judged, asked),
     }
     const answer = await this.#approvals.answer(call)
-    return answer.type === 'allow' ? { type: 'allow', rule } : answer
+    return answer.type === 'allow'
+      ? { type: 'allow', rule, giveBack: () => this.#limits.giveBack(answer.spent) }
+      : answer
   }
 }
 

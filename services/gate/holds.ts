@@ -22,6 +22,8 @@ export interface Hold {
   bind(approvalId: string): void
   /** Arms the timers: `waitMs` is the caller's limit, `expiresInMs` the approval's. */
   arm(limits: { waitMs: number; expiresInMs: number }): void
+  /** The approval expires at another time than it was armed for. */
+  extend(expiresInMs: number): void
   next(): Promise<Wake>
   /** Frees the place. A hold that is not released counts against the limits for ever. */
   release(): void
@@ -65,6 +67,10 @@ export class Holds {
     signal.addEventListener('abort', disconnected)
     if (signal.aborted) disconnected()
 
+    const expireIn = (ms: number) => {
+      timers[1]?.()
+      timers[1] = this.#clock.after(ms + GRACE_MS, () => mailbox.put({ type: 'deadline' }))
+    }
     const lookAgain = () => {
       timers[2] = this.#clock.after(LOOK_EVERY_MS, () => {
         mailbox.put({ type: 'look' })
@@ -82,9 +88,10 @@ export class Holds {
       },
       arm: ({ waitMs, expiresInMs }) => {
         timers[0] = this.#clock.after(waitMs, () => mailbox.put({ type: 'waited' }))
-        timers[1] = this.#clock.after(expiresInMs + GRACE_MS, () => mailbox.put({ type: 'deadline' }))
+        expireIn(expiresInMs)
         lookAgain()
       },
+      extend: expireIn,
       next: () => mailbox.next(),
       release: () => {
         for (const cancel of timers) cancel()

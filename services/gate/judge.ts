@@ -1,6 +1,8 @@
 import { CountersignError } from '../../lib/core/errors.ts'
 import { type Finding, higherRisk } from '../../lib/core/events.ts'
-import type { PolicyAction } from '../../lib/core/policy/action.ts'
+import type { McpAction, PolicyAction } from '../../lib/core/policy/action.ts'
+import { isAlwaysDenied } from '../../lib/core/policy/always-denied.ts'
+import { levelOf } from '../../lib/core/policy/autonomy.ts'
 import type { CompiledPolicy } from '../../lib/core/policy/compile.ts'
 import { evaluate } from '../../lib/core/policy/evaluate.ts'
 import { escalated } from '../../lib/core/policy/opinion.ts'
@@ -61,8 +63,13 @@ export class Judge {
       verdict,
       asked: this.#askedOf(policy, verdict, action),
       evaluators: evaluators.external,
-      level: action.agent.autonomy ?? autonomy.default,
+      level: levelOf(action, autonomy),
     }
+  }
+
+  /** Whether a tool is denied whatever its arguments, so that there is no use in showing it. */
+  isAlwaysDenied(tool: Omit<McpAction, 'args'>): boolean {
+    return isAlwaysDenied(this.#policy(), tool)
   }
 
   #askedOf(policy: CompiledPolicy, verdict: Verdict, action: PolicyAction): Asked | undefined {

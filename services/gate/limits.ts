@@ -50,6 +50,11 @@ export class Limits {
     this.#uses.set(approvalId, { use, spent })
   }
 
+  /** A call that went without an approval was not executed. */
+  giveBack({ spendings, at }: Spent): void {
+    this.#window.giveBack(spendings, at)
+  }
+
   /** What came of a use; null: of the latest one. */
   reported(approvalId: string, use: number | null, outcome: string): void {
     const known = this.#uses.get(approvalId)

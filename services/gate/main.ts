@@ -3,10 +3,12 @@ import { createDeciderClient } from '../../lib/adapters/http/decider-client.ts'
 import { createDeciderHttp } from '../../lib/adapters/http/decider-http.ts'
 import { createHttpEvaluators } from '../../lib/adapters/http/evaluator.ts'
 import { createIdentityClient } from '../../lib/adapters/http/identity-client.ts'
+import { createMcpUpstreams } from '../../lib/adapters/mcp/upstream.ts'
 import { approvalIdFrom } from '../../lib/core/ids.ts'
 import { systemClock } from '../../lib/runtime/clock.ts'
 import { evaluatorKey } from '../../lib/runtime/evaluator-key.ts'
 import { readDecider, readGateName, readKafka } from '../../lib/runtime/fleet-settings.ts'
+import { mcpSessionKey } from '../../lib/runtime/mcp-session-key.ts'
 import { createMetrics } from '../../lib/runtime/metrics.ts'
 import { PolicyWatch } from '../../lib/runtime/policy-watch.ts'
 import { serve } from '../../lib/runtime/serve.ts'
@@ -35,6 +37,10 @@ export const startGate = (options: ServiceOptions): Promise<RunningService & { r
       lifecycle.onClose('decider client', () => http.close())
       const evaluators = createHttpEvaluators({ clock, newId: uuidv7, keyOf: evaluatorKey })
       lifecycle.onClose('evaluators', () => evaluators.close())
+      const mcp = createMcpUpstreams(config.mcp, { clock, log, newId: uuidv7 })
+      lifecycle.onClose('mcp servers', async () => {
+        await Promise.all(mcp.map(({ upstream }) => upstream.close()))
+      })
       const gate = createGate({
         bus,
         decider: createDeciderClient(http),
@@ -46,6 +52,9 @@ export const startGate = (options: ServiceOptions): Promise<RunningService & { r
         newApprovalId: () => approvalIdFrom(uuidv7obj().bytes),
         name: settings.name,
         config: config.gate,
+        mcp: { servers: mcp, sessionKey: mcpSessionKey(settings.decider.serviceKey) },
+        upstreams: config.upstreams,
+        callbackHosts: config.callbacks?.hosts ?? [],
       })
       lifecycle.onClose('gate', () => gate.close())
       await gate.start()

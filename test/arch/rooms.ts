@@ -18,6 +18,12 @@ const CORE_PACKAGES = ['canonicalize', 'yaml', 're2js', '@marcbachmann/cel-js', 
 const ANY = { node: 'any', packages: 'any' } as const
 const LIB = ['lib/core/', 'lib/ports/', 'lib/runtime/']
 
+const ADAPTERS = [
+  ['ai-sdk', 'ai'],
+  ['openai-agents', '@openai/agents-core'],
+  ['langchain', 'langchain'],
+] as const
+
 /** The first room that a file is in speaks for it. */
 const ROOMS: Room[] = [
   {
@@ -71,6 +77,12 @@ const ROOMS: Room[] = [
     ...ANY,
   },
   {
+    files: /^services\/channels\.ts$/,
+    rule: 'services/channels.ts joins the channels, and knows no service',
+    ours: [...LIB, 'lib/adapters/'],
+    ...ANY,
+  },
+  {
     files: /^services\/[^/]+\.ts$/,
     rule: 'what lies beside services/up.ts knows core, ports and runtime',
     ours: LIB,
@@ -79,7 +91,14 @@ const ROOMS: Room[] = [
   {
     files: /^services\/([^/]+)\/main\.ts$/,
     rule: 'a service knows lib and itself, never another service',
-    ours: [...LIB, 'lib/adapters/', 'services/$1/', 'services/engines.ts', 'services/page-directory.ts'],
+    ours: [
+      ...LIB,
+      'lib/adapters/',
+      'services/$1/',
+      'services/engines.ts',
+      'services/channels.ts',
+      'services/page-directory.ts',
+    ],
     ...ANY,
   },
   {
@@ -92,6 +111,20 @@ const ROOMS: Room[] = [
     files: /^clients\/sdk\//,
     rule: 'clients/sdk depends on nothing',
     ours: ['clients/sdk/'],
+    node: [],
+    packages: [],
+  },
+  ...ADAPTERS.map(([file, library]) => ({
+    files: new RegExp(`^clients/adapters/${file}\\.ts$`),
+    rule: 'an adapter of clients/adapters knows the SDK and its one library',
+    ours: ['clients/adapters/call-guard.ts', 'clients/adapters/recent.ts', 'clients/sdk/'],
+    node: [],
+    packages: [library],
+  })),
+  {
+    files: /^clients\/adapters\//,
+    rule: 'clients/adapters knows the SDK; an adapter also its one library',
+    ours: ['clients/adapters/call-guard.ts', 'clients/adapters/recent.ts', 'clients/sdk/'],
     node: [],
     packages: [],
   },
@@ -132,6 +165,10 @@ const ROOMS: Room[] = [
 const SELF: Record<string, string> = {
   countersign: 'services/index.ts',
   'countersign/client': 'clients/sdk/index.ts',
+  'countersign/ai-sdk': 'clients/adapters/ai-sdk.ts',
+  'countersign/openai-agents': 'clients/adapters/openai-agents.ts',
+  'countersign/langchain': 'clients/adapters/langchain.ts',
+  'countersign/claude-agent-sdk': 'clients/adapters/claude-agent-sdk.ts',
   'countersign/schemas': 'schemas/index.ts',
 }
 

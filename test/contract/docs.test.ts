@@ -77,9 +77,10 @@ describe('configuration.md', () => {
   })
 })
 
-/** The leaves of an object schema as dotted paths; a list is a key of its own. */
+/** The leaves of an object schema as dotted paths, of every kind that it can be; a list is a key of its own. */
 function keysOf(schema: unknown, path: string): string[] {
-  const { properties, items } = schema as { properties?: object; items?: { type?: string } }
+  const { properties, items, oneOf } = schema as { properties?: object; items?: { type?: string }; oneOf?: object[] }
+  if (oneOf) return [...new Set(oneOf.flatMap((each) => keysOf(each, path)))]
   if (properties)
     return Object.entries(properties).flatMap(([key, value]) => keysOf(value, path === '' ? key : `${path}.${key}`))
   return items?.type === 'object' ? [path, ...keysOf(items, `${path}[]`)] : [path]

@@ -159,6 +159,27 @@ test('real answers are what the document promises', async () => {
   await check(admin, 'POST /v1/stream/ticket', 200)
   await check(admin, 'DELETE /v1/session', 204)
 
+  const hook = 'POST /v1/webhooks'
+  const { id: hookId } = (await check(admin, hook, 201, { body: { url: 'https://example.invalid', risks: ['low'] } }))
+    .body
+  const at = (rest = '') => `/v1/webhooks/${hookId}${rest}`
+  await check(admin, 'GET /v1/webhooks', 200)
+  await check(admin, 'GET /v1/webhooks/{id}', 200, {}, at())
+  await check(admin, 'PATCH /v1/webhooks/{id}', 200, { body: { description: 'ops' } }, at())
+  await check(admin, 'POST /v1/webhooks/{id}/rotate', 200, { body: {} }, at('/rotate'))
+  await check(admin, 'POST /v1/webhooks/{id}/enable', 200, {}, at('/enable'))
+  const { id: sent } = (await check(admin, 'POST /v1/webhooks/{id}/test', 202, {}, at('/test'))).body
+  const replay = 'POST /v1/webhooks/{id}/deliveries/{deliveryId}/replay'
+  await check(admin, replay, 200, {}, at(`/deliveries/${sent}/replay`))
+  await check(admin, replay, 404, {}, at('/deliveries/dlv_nothing/replay'))
+  await check(admin, 'GET /v1/webhooks/{id}/deliveries', 200, {}, at('/deliveries'))
+  const since = { since: '2026-01-01T00:00:00Z' }
+  await check(admin, 'POST /v1/webhooks/{id}/replay', 200, { body: since }, at('/replay'))
+  await check(observer, 'GET /v1/webhooks', 403)
+  await check(admin, hook, 422, { body: { url: 'nonsense' } })
+  await check(admin, 'DELETE /v1/webhooks/{id}', 204, {}, at())
+  await check(admin, 'GET /v1/webhooks/{id}', 404, {}, at())
+
   await ask(agent, 'never.x', 403)
   await ask(admin, 'free.tool', 403)
   await check(agent, 'POST /v1/actions', 422, { body: { tol: 'x' } })
@@ -168,4 +189,4 @@ test('real answers are what the document promises', async () => {
   await decision(admin, two, 409, { decision: 'approve' })
   await decision(observer, two, 403, { decision: 'approve' })
   await check(admin, 'POST /v1/session', 401, { body: { code: 'used-up-long-ago' } })
-})
+}, 20_000)

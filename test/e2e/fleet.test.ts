@@ -112,6 +112,9 @@ test('a service says everything that is missing at once, and refuses to start', 
   const gate = runCountersign(['gate', '--port', '0'], { cwd, env })
   expect(await gate.exited).toBe(2)
   for (const name of ['KAFKA_BROKERS', 'COUNTERSIGN_DECIDER_URL']) expect(gate.stderr()).toContain(name)
+  const notifier = runCountersign(['notifier', '--port', '0'], { cwd, env })
+  expect(await notifier.exited).toBe(2)
+  for (const name of Object.keys(env)) expect(notifier.stderr()).toContain(name)
   const away = {
     KAFKA_BROKERS: '127.0.0.1:1',
     COUNTERSIGN_DECIDER_URL: 'http://127.0.0.1:1',

@@ -40,6 +40,10 @@ export function requestedEvent(overrides: Partial<ApprovalRequested> = {}): Even
     timeoutMs: 300_000,
     findings: [],
     suggestion: null,
+    escalation: [],
+    onTimeout: 'deny',
+    warnAfterMs: null,
+    callback: null,
     ...overrides,
   }
   return { topic: 'approval.requested', eventId: `${data.id}:0`, at: data.requestedAt, data }

@@ -25,6 +25,8 @@ export interface Evidence {
 
 const DECISIONS = ['approved', 'denied', 'expired', 'cancelled']
 const END_OF_USE = ['returned', 'settled']
+/** What happens to a record while nobody decides. */
+const REMINDERS = ['warned', 'escalated']
 
 /**
  * Whatever failed meanwhile: every request has exactly one outcome, no use is won twice, nothing went ahead without a
@@ -96,7 +98,7 @@ function untold({ id, history }: Approval, events: readonly DomainEvent[]): stri
   const faults: string[] = []
   const ids = (fits: (event: DomainEvent) => boolean) => new Set(events.filter(fits).map(({ eventId }) => eventId)).size
   for (const { type, hash } of history) {
-    if (!DECISIONS.includes(type) && !END_OF_USE.includes(type)) continue
+    if (!DECISIONS.includes(type) && !END_OF_USE.includes(type) && !REMINDERS.includes(type)) continue
     const count = ids(({ data }) => 'historyHash' in data && data.historyHash === hash)
     if (count !== 1) faults.push(`${id}: ${count} events tell that it was ${type}`)
   }
@@ -123,7 +125,8 @@ function eventFaults(event: DomainEvent, record: Approval | undefined): string[]
   if (data.historyHash === null) return []
   const entry = record.history.find(({ hash }) => hash === data.historyHash)
   const said = topic === 'approval.settled' && entry && 'outcome' in entry ? entry.outcome : entry?.type
-  return said === data.outcome ? [] : [`${data.id}: ${topic} says ${data.outcome}, the history ${said ?? 'nothing'}`]
+  const told = 'outcome' in data ? data.outcome : topic === 'approval.expiring' ? 'warned' : 'escalated'
+  return said === told ? [] : [`${data.id}: ${topic} says ${told}, the history ${said ?? 'nothing'}`]
 }
 
 function answerFaults(answers: readonly Answer<AskBody>[], byId: ReadonlyMap<string, Approval>): string[] {

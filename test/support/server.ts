@@ -25,6 +25,7 @@ rules:
   - { id: two-people, match: { tool: "two.people" }, action: require_approval, approval: { threshold: { approve: 2, deny: 1 } } }
   - { id: finance-only, match: { tool: "finance.pay" }, action: require_approval, approval: { approvers: ["group:finance"] } }
   - { id: with-reason, match: { tool: "with.reason" }, action: require_approval, approval: { reasonRequired: [deny] } }
+  - { id: rising, match: { tool: "rising.*" }, action: require_approval, approval: { timeout: 3s, approvers: [nobody], onTimeout: escalate, escalation: [{ approvers: [owner] }] } }
   - { id: kept, match: { tool: "kept.*" }, action: require_approval, approval: { onDisconnect: keep } }
   - { id: never, match: { tool: "never.*" }, action: deny }
 `

@@ -16,17 +16,17 @@ interface Known {
 }
 
 /**
- * Asks the decider who a credential belongs to, by its SHA-256; an answer is good for two seconds. While the decider
- * is away, credentials that it knew work for a minute; all others reject with `decider_unavailable`.
+ * Asks the decider who a credential belongs to, by its SHA-256, or who a person is; an answer is good for two seconds.
+ * While the decider is away, whom it knew is known for a minute; all others reject with `decider_unavailable`.
  */
 export function createIdentityClient({ http, clock }: { http: DeciderHttp; clock: Clock }): Identity {
   const known = new RecentMap<string, Known>(REMEMBERED)
   const asking = new Map<string, Promise<Principal | undefined>>()
 
-  async function ask(kind: 'key' | 'session', hash: string, name: string): Promise<Principal | undefined> {
+  async function ask(name: string, path: string, body: unknown): Promise<Principal | undefined> {
     const before = known.get(name)
     try {
-      const { principal } = await http.call<{ principal?: Principal }>('/v1/internal/identify', { kind, hash })
+      const { principal } = await http.call<{ principal?: Principal }>(path, body)
       known.set(name, { principal, askedAt: clock.now() })
       return principal
     } catch (error) {
@@ -36,17 +36,23 @@ export function createIdentityClient({ http, clock }: { http: DeciderHttp; clock
     }
   }
 
-  function find(kind: 'key' | 'session', secret: string): Promise<Principal | undefined> {
-    const hash = createHash('sha256').update(secret, 'utf8').digest('hex')
-    const name = `${kind}:${hash}`
+  function find(path: string, body: unknown): Promise<Principal | undefined> {
+    const name = `${path} ${JSON.stringify(body)}`
     const fresh = known.get(name)
     if (fresh && clock.now() - fresh.askedAt < FRESH_MS) return Promise.resolve(fresh.principal)
     const underWay = asking.get(name)
     if (underWay) return underWay
-    const asked = ask(kind, hash, name).finally(() => asking.delete(name))
+    const asked = ask(name, path, body).finally(() => asking.delete(name))
     asking.set(name, asked)
     return asked
   }
 
-  return { ofSecret: (secret) => find('key', secret), ofSession: (sessionId) => find('session', sessionId) }
+  const identify = (kind: 'key' | 'session', secret: string) =>
+    find('/v1/internal/identify', { kind, hash: createHash('sha256').update(secret, 'utf8').digest('hex') })
+
+  return {
+    ofSecret: (secret) => identify('key', secret),
+    ofSession: (sessionId) => identify('session', sessionId),
+    ofPerson: (person) => find('/v1/internal/person', person),
+  }
 }

@@ -1,11 +1,12 @@
+import ipaddr from 'ipaddr.js'
 import { type Static, Type } from 'typebox'
 import { closed } from './fields.ts'
 
 /** `network` of countersign.yaml. */
 export const NetworkFile = Type.Object(
   {
-    /** Private networks (CIDR) that webhooks and callbacks may reach all the same. */
-    allowPrivate: Type.Optional(Type.Array(Type.String({ maxLength: 64 }))),
+    /** Private networks (CIDR) or addresses that webhooks and callbacks may reach all the same. */
+    allowPrivate: Type.Optional(Type.Array(Type.String({ maxLength: 64 }), { maxItems: 1000 })),
   },
   closed,
 )
@@ -14,6 +15,16 @@ export interface NetworkConfig {
   allowPrivate: string[]
 }
 
-export const readNetwork = (file: Static<typeof NetworkFile> = {}, _problems: string[]): NetworkConfig => ({
-  allowPrivate: file.allowPrivate ?? [],
-})
+export function readNetwork(file: Static<typeof NetworkFile> = {}, problems: string[]): NetworkConfig {
+  const allowPrivate = file.allowPrivate ?? []
+  for (const [index, text] of allowPrivate.entries())
+    if (!isNetwork(text)) problems.push(`network.allowPrivate.${index} must be an IP address or a network (CIDR)`)
+  return { allowPrivate }
+}
+
+/** Written in full: `127.1` would be an address to some and a mistake to others. */
+const isNetwork = (text: string): boolean =>
+  ipaddr.IPv4.isValidFourPartDecimal(text) ||
+  ipaddr.IPv4.isValidCIDRFourPartDecimal(text) ||
+  ipaddr.IPv6.isValid(text) ||
+  ipaddr.IPv6.isValidCIDR(text)

@@ -1,10 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import type { Approval } from '../../../lib/core/approval.ts'
 import type { Json, JsonObject } from '../../../lib/core/canonical-json.ts'
 import { CountersignError } from '../../../lib/core/errors.ts'
-import { approvalIdForKey } from '../../../lib/core/ids.ts'
 import { mergePatch } from '../../../lib/core/merge-patch.ts'
 import { redactText } from '../../../lib/core/preview.ts'
 import { viewOf } from '../../../lib/core/view.ts'
@@ -16,6 +14,7 @@ import { parsePrefer } from '../../../lib/runtime/prefer.ts'
 import { ApprovalId, ApprovalSchema, answers, IdParams } from '../../../lib/runtime/schemas.ts'
 import type { Approvals } from '../approvals.ts'
 import type { Asking } from '../asking.ts'
+import { keyOf } from '../idempotency-key.ts'
 import { namedApproval } from '../named-approval.ts'
 import { toolAction } from './tool-action.ts'
 
@@ -32,6 +31,14 @@ const CallBody = Type.Object(
           summary: Type.Optional(Type.String({ maxLength: 500 })),
           risk: Type.Optional(Type.String({ maxLength: 50 })),
           labels: Type.Optional(Type.Array(Text, { maxItems: 32 })),
+          autonomy: Type.Optional(Type.String({ maxLength: 50, description: 'Can only make the rules stricter.' })),
+          callback: Type.Optional(
+            Type.String({
+              minLength: 1,
+              maxLength: 2000,
+              description: 'A URL that is told of the decision, signed, for who does not wait.',
+            }),
+          ),
         },
         { additionalProperties: false },
       ),
@@ -72,7 +79,9 @@ export const actionRoutes: FastifyPluginAsyncTypebox<{
   decider: Decider
   gate: string
   config: Config['gate']
-}> = async (app, { asking, approvals, decider, gate, config }) => {
+  /** Why a callback URL is refused; undefined when it is taken. */
+  callbackFault: (url: string) => string | undefined
+}> = async (app, { asking, approvals, decider, gate, config, callbackFault }) => {
   const agents = { access: ['agent'], audience: 'agent' } as const
 
   app.post(
@@ -97,10 +106,16 @@ export const actionRoutes: FastifyPluginAsyncTypebox<{
       },
     },
     async (request, reply) => {
-      const { tool, args = {}, context = {} } = request.body
+      const { tool, args = {}, context: { callback = null, ...context } = {} } = request.body
+      const fault = callback === null ? undefined : callbackFault(callback)
+      if (fault !== undefined)
+        throw new CountersignError('invalid_body', {
+          detail: `context.callback ${fault}.`,
+          errors: [{ path: 'context.callback', message: fault }],
+        })
       const principal = principalOf(request)
       const prefer = parsePrefer(request.headers.prefer)
-      const key = keyOf(request)
+      const key = keyOf(request.headers['idempotency-key'], principal)
       const answer = await asking.ask({
         principal,
         action: { kind: 'tool', tool, args: args as JsonObject, agent: principal, context },
@@ -108,7 +123,9 @@ export const actionRoutes: FastifyPluginAsyncTypebox<{
           toolAction({ tenant: principal.tenant, agent, tool, args: args as JsonObject, context, ruleRevision }),
         key,
         named: namedApproval(request.headers['countersign-approval']),
-        keep: key !== null,
+        // Who is told elsewhere need not stay.
+        keep: key !== null || callback !== null,
+        callback,
         waitMs: prefer.respondAsync
           ? 0
           : Math.min((prefer.waitSeconds ?? Number.POSITIVE_INFINITY) * 1000, config.maxWaitMs),
@@ -235,14 +252,4 @@ function allowed(approval: Approval, args: JsonObject, replayed: boolean) {
     ...(replayed ? { replayed: true } : {}),
     rule: { id: approval.rule.id, revision: approval.rule.revision },
   }
-}
-
-/** The id that the Idempotency-Key leads to (draft-ietf-httpapi-idempotency-key-header), or null. */
-function keyOf(request: FastifyRequest): string | null {
-  const header = request.headers['idempotency-key']
-  if (header === undefined) return null
-  if (typeof header !== 'string' || !/^[\x21-\x7e]{1,255}$/.test(header))
-    throw new CountersignError('invalid_request', 'Idempotency-Key takes 1 to 255 visible ASCII characters.')
-  const { tenant, id } = principalOf(request)
-  return approvalIdForKey(tenant, id, header)
 }

@@ -7,13 +7,14 @@ import type { Principal } from '../../../lib/ports/identity.ts'
 import type { HookCall } from './hook-input.ts'
 
 /** The call as rules see it: a tool by its name in Claude Code, `mcp__server__tool` for those of MCP servers. */
-export const judgedOf = (agent: Principal, call: HookCall): ToolAction => ({
+export const judgedOf = (agent: Principal, call: HookCall, autonomy: string | null): ToolAction => ({
   kind: 'tool',
   tool: call.tool,
   args: call.input,
   agent,
   context: {
     session: call.session,
+    autonomy,
     labels: [
       'claude-code',
       ...(call.permissionMode === null ? [] : [`permission-mode:${call.permissionMode}`]),

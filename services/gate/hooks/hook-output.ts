@@ -1,6 +1,7 @@
 import type { Approval } from '../../../lib/core/approval.ts'
 import type { JsonObject } from '../../../lib/core/canonical-json.ts'
 import { ERRORS, type ErrorCode, type ProblemDetails } from '../../../lib/core/errors.ts'
+import { quoted } from '../quoted.ts'
 import { isReport, type Question, type Report } from './hook-input.ts'
 
 /** What Claude Code reads from a hook (https://code.claude.com/docs/en/hooks). */
@@ -83,9 +84,3 @@ export function approvedText({ id, decidedBy, edits, reason }: Approval): string
 export const editedContext = ({ id }: Approval): string =>
   'The person who approved this call changed its arguments first: it runs with the changed ones, not with those that ' +
   `were asked for (Countersign, approval ${id}).`
-
-/** In quotes and on one line; what cannot be seen is written as an escape. */
-const quoted = (text: string): string =>
-  JSON.stringify(text).replace(/[\x7f-\x9f\p{Cf}\p{Zl}\p{Zp}]/gu, (found) =>
-    [...Array(found.length).keys()].map((at) => `\\u${found.charCodeAt(at).toString(16).padStart(4, '0')}`).join(''),
-  )

@@ -16,6 +16,7 @@ import { answers } from '../../../lib/runtime/schemas.ts'
 import type { Approvals } from '../approvals.ts'
 import type { Asking } from '../asking.ts'
 import { namedApproval } from '../named-approval.ts'
+import { saidAutonomy } from '../said-autonomy.ts'
 import { hookAction, judgedOf } from './hook-action.ts'
 import { eventOf, type Hook, HookBody, readHook } from './hook-input.ts'
 import {
@@ -69,6 +70,7 @@ export const hookRoutes: FastifyPluginAsyncTypebox<{
         headers: Type.Object({
           prefer: Type.Optional(Type.String({ description: 'wait=N (seconds) or respond-async (RFC 7240).' })),
           'countersign-approval': Type.Optional(Type.String({ description: 'The approval to go on waiting for.' })),
+          'countersign-autonomy': Type.Optional(Type.String({ description: 'Can only make the rules stricter.' })),
         }),
         body: HookBody,
         response: answers({ 200: Type.Object({}, { additionalProperties: true }) }),
@@ -108,7 +110,7 @@ export const hookRoutes: FastifyPluginAsyncTypebox<{
     const { waitSeconds = Number.POSITIVE_INFINITY, respondAsync } = parsePrefer(headers.prefer)
     const found = await asking.ask({
       principal,
-      action: judgedOf(principal, call),
+      action: judgedOf(principal, call, saidAutonomy(headers['countersign-autonomy'])),
       describe: (asked) => hookAction({ tenant, call, ...asked }),
       key: null,
       named: namedApproval(headers['countersign-approval']),

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { CountersignError } from '../../../lib/core/errors.ts'
 import type { Clock } from '../../../lib/ports/clock.ts'
+import type { Spool } from './spool.ts'
 
 /** How much of a body is read before a call is judged, in bytes. */
 export const PEEK_BYTES = 64 * 1024
@@ -62,9 +63,14 @@ export async function peek(request: IncomingMessage, clock: Clock): Promise<Peek
   return { framing, bytes: chunks.length === 1 && first ? first : Buffer.concat(chunks), whole }
 }
 
-/** The body as it goes on: what was read ahead, and then the rest as it comes. */
-export async function* bodyAfter(request: IncomingMessage, { bytes, whole }: Peeked): AsyncGenerator<Buffer> {
+/** The body as it goes on: what was read ahead, what was read while the call was held, and then the rest as it comes. */
+export async function* bodyAfter(
+  request: IncomingMessage,
+  { bytes, whole }: Peeked,
+  spool: Pick<Spool, 'read'> | undefined,
+): AsyncGenerator<Buffer> {
   if (bytes.length > 0) yield bytes
   if (whole) return
+  if (spool) yield* spool.read()
   for await (const chunk of request.iterator({ destroyOnReturn: false })) yield chunk
 }

@@ -20,6 +20,7 @@ import { headersToForward, headerValues } from './headers.ts'
 import { type HttpCall, httpAction } from './http-action.ts'
 import { peek } from './peek.ts'
 import type { Sending } from './sending.ts'
+import type { Spool, Spools } from './spool.ts'
 import { Upgrades } from './upgrades.ts'
 
 /** One entry each in the OpenAPI document stands for all: most methods it does not know. */
@@ -29,9 +30,10 @@ const DOCUMENTED = ['GET', 'POST']
 export const proxyRoutes: FastifyPluginAsyncTypebox<{
   asking: Pick<Asking, 'ask'>
   sending: Sending
+  spools: Spools
   upstreams: readonly Upstream[]
   clock: Clock
-}> = async (app, { asking, sending, upstreams, clock }) => {
+}> = async (app, { asking, sending, spools, upstreams, clock }) => {
   const byName = new Map(upstreams.map((upstream) => [upstream.name, upstream]))
   const upgrades = new Upgrades(app)
 
@@ -92,7 +94,8 @@ export const proxyRoutes: FastifyPluginAsyncTypebox<{
     const body = await readBody(peeked, headers)
     const call: HttpCall = { upstream, target, method: raw.method ?? '', headers, peeked, body, context }
     const comesBack = prefer.respondAsync || prefer.waitSeconds !== undefined
-    const answer = await asking.ask({
+    let spool: Spool | undefined
+    const asked = asking.ask({
       principal,
       action: {
         kind: 'http',
@@ -109,10 +112,13 @@ export const proxyRoutes: FastifyPluginAsyncTypebox<{
       named,
       keep: key !== null && peeked.whole,
       waitMs: prefer.respondAsync ? 0 : (prefer.waitSeconds ?? Number.POSITIVE_INFINITY) * 1000,
+      // Taken when the call is held: an allowed one streams straight through.
       get signal() {
+        if (!peeked.whole) spool = spools.begin(raw, reply.raw, peeked)
         return abortOnDisconnect(reply)
       },
     })
+    const answer = await asked.finally(() => spool?.stop())
     if (answer.type === 'pending') {
       setApiHeaders(reply)
       reply
@@ -128,7 +134,7 @@ export const proxyRoutes: FastifyPluginAsyncTypebox<{
         })
       return
     }
-    await sending.send({ call, list, answer, principal, request: raw, reply, upgrading })
+    await sending.send({ call, list, answer, principal, request: raw, reply, upgrading, spool })
   }
 }
 

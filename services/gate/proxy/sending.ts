@@ -15,6 +15,7 @@ import type { Forwarded, Forwarder, Outgoing } from './forwarder.ts'
 import { type HeaderList, withConfigured } from './headers.ts'
 import type { HttpCall } from './http-action.ts'
 import { bodyAfter } from './peek.ts'
+import type { Spool } from './spool.ts'
 import type { Tunnels, Upgrading } from './tunnel.ts'
 
 /** A call that was let go, with its connection. */
@@ -27,6 +28,8 @@ export interface LetGo {
   request: IncomingMessage
   reply: FastifyReply
   upgrading: Upgrading | undefined
+  /** What was read on while the call was held. */
+  spool: Spool | undefined
 }
 
 /** Sends calls that were let go, and reports what became of each use of an approval. */
@@ -124,7 +127,7 @@ export class Sending {
 }
 
 /** The call as it goes; undefined when it cannot take the changes that it was approved with. */
-function outgoingOf({ call, list, request }: LetGo, approval: Approval | null): Outgoing | undefined {
+function outgoingOf({ call, list, request, spool }: LetGo, approval: Approval | null): Outgoing | undefined {
   const { upstream, method, target, peeked } = call
   const { bytes, framing, whole } = peeked
   const common = { upstream, method, target, approvalId: approval?.id ?? null }
@@ -132,6 +135,6 @@ function outgoingOf({ call, list, request }: LetGo, approval: Approval | null): 
     const changed = edited(call, approval.edits, list)
     return changed && { ...common, body: changed.body, headers: withConfigured(changed.headers, upstream.headers) }
   }
-  const body = framing === 'none' ? null : framing === 'length' && whole ? bytes : bodyAfter(request, peeked)
+  const body = framing === 'none' ? null : framing === 'length' && whole ? bytes : bodyAfter(request, peeked, spool)
   return { ...common, body, headers: withConfigured(list, upstream.headers) }
 }

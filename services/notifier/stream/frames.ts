@@ -12,7 +12,7 @@ export type ServerFrame =
   | { type: 'ack'; ref: string; approval: ApprovalView }
   | { type: 'error'; ref?: string; problem: Problem }
 
-export type EventName = 'requested' | 'decided' | 'settled'
+export type EventName = 'requested' | 'decided' | 'settled' | 'expiring' | 'escalated'
 
 const closed = { additionalProperties: false }
 const Text = Type.String({ minLength: 1, maxLength: 200 })

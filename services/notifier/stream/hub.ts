@@ -1,8 +1,9 @@
 import { Topic } from '../../../lib/core/events.ts'
-import { type ApprovalView, viewOf, viewOfRequest } from '../../../lib/core/view.ts'
+import type { ApprovalView } from '../../../lib/core/view.ts'
 import type { Bus, Delivery, Position, Subscription } from '../../../lib/ports/bus.ts'
 import type { Decider } from '../../../lib/ports/decider.ts'
 import type { Logger } from '../../../lib/runtime/logger.ts'
+import { RecordViews } from '../record-views.ts'
 import { advance, type Cursor, encodeCursor, hasSeen } from './cursor.ts'
 import type { EventName } from './frames.ts'
 
@@ -26,11 +27,10 @@ export interface Happening {
  */
 export class Hub {
   readonly #bus: Bus
-  readonly #decider: Decider
+  readonly #views: RecordViews
   readonly #log: Logger
   readonly #listeners = new Set<(happening: Happening) => void>()
   readonly #gapListeners = new Set<() => void>()
-  readonly #open = new Map<string, ApprovalView>()
   #recent: Happening[] = []
   readonly #recentIds = new Set<string>()
   /** What was there before the oldest event that is remembered. */
@@ -40,13 +40,13 @@ export class Hub {
 
   constructor(deps: { bus: Bus; decider: Decider; log: Logger }) {
     this.#bus = deps.bus
-    this.#decider = deps.decider
+    this.#views = new RecordViews({ decider: deps.decider, votesRequired: false })
     this.#log = deps.log
   }
 
   async start(): Promise<void> {
     this.#subscription = await this.#bus.broadcast({
-      topics: [Topic.requested, Topic.decided, Topic.settled],
+      topics: [Topic.requested, Topic.decided, Topic.settled, Topic.expiring, Topic.escalated],
       rewind: REWIND_EVENTS,
       handler: async (batch) => {
         for (const delivery of batch) await this.#hear(delivery)
@@ -103,52 +103,11 @@ export class Hub {
     for (const listener of this.#listeners) listener(happening)
   }
 
-  /** The record right after this event: what was known of it, and what the event says. */
   async #viewAfter(delivery: Delivery): Promise<ApprovalView | undefined> {
-    const { topic, data } = delivery
-    if (topic === Topic.requested) return this.#keep(viewOfRequest(data))
-    // A gate's own report is not the record's word yet: the decider's own follows once it has taken it.
-    if (topic === Topic.decide || data.version === null) return undefined
-    const known = this.#open.get(data.id) ?? (await this.#read(data.tenant, data.id))
-    if (!known) return undefined
-    const version = Math.max(known.version, data.version)
-    if (topic === Topic.decided)
-      return this.#keep({
-        ...known,
-        // A first vote of several is on record, and no event tells of it.
-        votes: known.threshold.approve > 1 ? ((await this.#read(data.tenant, data.id))?.votes ?? []) : known.votes,
-        status: data.outcome,
-        decidedBy: data.decidedBy,
-        decidedAt: new Date(data.decidedAt).toISOString(),
-        ...(data.reason === null ? {} : { reason: data.reason }),
-        ...(data.edited ? { edited: true } : {}),
-        version,
-      })
-    return this.#keep({
-      ...known,
-      status: data.outcome === 'not_executed' ? 'approved' : 'settled',
-      settlement: {
-        outcome: data.outcome,
-        ...(data.status === null ? {} : { status: data.status }),
-        ...(data.detail === null ? {} : { detail: data.detail }),
-        settledAt: new Date(data.settledAt).toISOString(),
-      },
-      version,
-    })
-  }
-
-  #keep(view: ApprovalView): ApprovalView {
-    const isOpen = view.status === 'pending' || view.status === 'approved'
-    if (isOpen) this.#open.set(view.id, view)
-    else this.#open.delete(view.id)
-    return view
-  }
-
-  async #read(tenant: string, id: string): Promise<ApprovalView | undefined> {
     try {
-      return viewOf(await this.#decider.lookup(tenant, id))
+      return await this.#views.after(delivery)
     } catch (error) {
-      this.#log.warn({ err: error, approvalId: id }, 'the record of an event could not be read')
+      this.#log.warn({ err: error, approvalId: delivery.data.id }, 'the record of an event could not be read')
       return undefined
     }
   }
@@ -168,4 +127,6 @@ const EVENT_NAMES = {
   [Topic.decide]: 'decided',
   [Topic.decided]: 'decided',
   [Topic.settled]: 'settled',
+  [Topic.expiring]: 'expiring',
+  [Topic.escalated]: 'escalated',
 } as const

@@ -77,11 +77,20 @@ async function startFleet(gates: number, faults: Faults = {}) {
       bus: faults.bus?.(bus) ?? bus,
       decider: faults.decider?.(service.decider) ?? service.decider,
       clock: faults.clock ?? clock,
-      ...{ log, metrics: createMetrics(), policy: () => policy, name: `gate-${index}`, config: config.gate },
+      ...{
+        log,
+        metrics: createMetrics(),
+        policy: () => policy,
+        name: `gate-${index}`,
+        config: config.gate,
+        upstreams: [],
+      },
       evaluatorOf: () => {
         throw new Error('the policy of the tests names no evaluator')
       },
       newApprovalId: () => approvalIdFrom(uuidv7obj().bytes),
+      mcp: { servers: [], sessionKey: new Uint8Array(32) },
+      upstreams: [],
     })
     await gate.start()
     closers.push(() => gate.close())
@@ -284,7 +293,7 @@ test('a service claims by id over HTTP', async () => {
     service.send('POST', '/v1/claims', {
       body: {
         ...{ tenant: 'default', agentId: record.agent.id, approvalId: record.id, key: null, holder: 'g:1:1' },
-        ...{ fingerprint: record.action.fingerprint, denialMemoryMs: 0, keep: false, gate: 'g' },
+        ...{ fingerprint: record.action.fingerprint, denialMemoryMs: 0, dedupeWindowMs: null, keep: false, gate: 'g' },
       },
     })
   expect((await claim()).body).toMatchObject({ outcome: 'claimed', approval: { id: record.id } })

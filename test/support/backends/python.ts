@@ -13,6 +13,16 @@ export interface Python {
 const COMMAND = 'python3'
 const VERSION = 'import sys; print("%d.%d" % sys.version_info[:2])'
 
+/** Python 3 alone; or why there is none. */
+export async function findPlainPython(): Promise<Python | { reason: string }> {
+  try {
+    await promisify(execFile)(COMMAND, ['-c', VERSION])
+    return { command: COMMAND, env: { PYTHONDONTWRITEBYTECODE: '1' } }
+  } catch (error) {
+    return { reason: `no Python 3: ${error instanceof Error ? error.message : String(error)}` }
+  }
+}
+
 /**
  * Python 3 with what a requirements file names, from PyPI, installed once per machine and version of Python; or why there
  * is none.

@@ -11,6 +11,7 @@ import { createMetrics } from '../../../../lib/runtime/metrics.ts'
 import { Forwarder } from '../../../../services/gate/proxy/forwarder.ts'
 import { proxyRoutes } from '../../../../services/gate/proxy/routes.ts'
 import { Sending } from '../../../../services/gate/proxy/sending.ts'
+import { Spools } from '../../../../services/gate/proxy/spool.ts'
 import { Tunnels } from '../../../../services/gate/proxy/tunnel.ts'
 import { sendRaw } from '../../../support/proxy-world.ts'
 import { startUpstream } from '../../../support/upstream-server.ts'
@@ -44,6 +45,7 @@ async function startProxy(file: import('typebox').Static<typeof UpstreamsFile>) 
   await app.register(proxyRoutes, {
     asking: { ask: async () => ({ type: 'allow', rule: null, giveBack: () => void givenBack++ }) },
     sending: new Sending({ approvals, forwarder, tunnels, gate: 'g', log, metrics }),
+    spools: new Spools({ open: () => Promise.reject(new Error('nothing is held')), maxBytes: 1, log, metrics }),
     upstreams,
     clock: systemClock,
   })

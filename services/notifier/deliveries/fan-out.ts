@@ -1,0 +1,121 @@
+import { createHash } from 'node:crypto'
+import { ASKING_TYPES } from '../../../lib/core/delivery-ladder.ts'
+import { CountersignError } from '../../../lib/core/errors.ts'
+import { Topic } from '../../../lib/core/events.ts'
+import { base32 } from '../../../lib/core/ids.ts'
+import type { Notification } from '../../../lib/core/notification.ts'
+import { type Bus, type Delivery as Event, PoisonMessageError, type Subscription } from '../../../lib/ports/bus.ts'
+import type { Clock } from '../../../lib/ports/clock.ts'
+import type { Delivery, DeliveryStore } from '../../../lib/ports/delivery-store.ts'
+import type { Logger } from '../../../lib/runtime/logger.ts'
+import type { Pace } from '../../../lib/runtime/pace.ts'
+import type { RecordViews } from '../record-views.ts'
+import type { AgentCallbacks } from './agent-callbacks.ts'
+import type { Endpoints, KnownEndpoints } from './endpoints.ts'
+
+/** So many are made, and written in one transaction, at a time. */
+const MADE_AT_ONCE = 100
+
+/**
+ * Makes a delivery of every event for every endpoint that wants it. An event is done with when its deliveries are on
+ * disk; one that comes twice makes them once, by their ids.
+ */
+export function consumeEvents(deps: {
+  bus: Bus
+  views: RecordViews
+  endpoints: Endpoints
+  callbacks: AgentCallbacks | undefined
+  store: DeliveryStore
+  clock: Clock
+  log: Logger
+  pace: Pace
+  onMade: () => void
+}): Promise<Subscription> {
+  const { bus, views, endpoints, callbacks, store, clock, log, pace, onMade } = deps
+  const pause = (ms: number) => (ms > 0 ? new Promise<void>((resolve) => clock.after(ms, resolve)) : undefined)
+
+  async function notificationOf(event: Event): Promise<Notification | undefined> {
+    const { topic, eventId, at } = event
+    const approval = topic === Topic.decide ? undefined : await views.after(event)
+    if (topic === Topic.decide || !approval) return undefined
+    if (topic !== Topic.escalated) return { id: eventId, type: topic, at, approval }
+    const { step, channels } = event.data
+    return { id: eventId, type: topic, at, approval, escalation: { step, channels } }
+  }
+
+  async function deliveriesOf(event: Event, known: KnownEndpoints): Promise<Delivery[]> {
+    const { eventId } = event
+    try {
+      if (event.topic === Topic.requested) callbacks?.requested(event)
+      const notification = await notificationOf(event)
+      if (!notification) return []
+      const made = known.all
+        .filter(({ isOpen, since }) => isOpen && notification.at >= since)
+        .filter((endpoint) => endpoint.wants(notification))
+        .map((endpoint) => deliveryOf(notification, endpoint.id, endpoint.bodyOf(notification), clock.now()))
+      const callback = await callbacks?.of(notification)
+      return callback ? [...made, deliveryOf(notification, callback.endpoint.id, callback.body, clock.now())] : made
+    } catch (error) {
+      if (!(error instanceof CountersignError)) throw new PoisonMessageError(eventId, error)
+      if (error.code !== 'approval_not_found') throw error
+      log.warn({ approvalId: event.data.id, eventId }, 'nobody is told of an event whose record is gone')
+      return []
+    }
+  }
+
+  async function handle(events: readonly Event[], known: KnownEndpoints): Promise<void> {
+    const made: Delivery[] = []
+    // In turn: the record after one event stands on the event before.
+    for (const event of events) made.push(...(await deliveriesOf(event, known)))
+    if (made.length > 0) await store.insert(made)
+    const ended = events.filter(({ topic }) => topic === Topic.decided)
+    await Promise.all(
+      ended.map(({ data }) => store.stop({ approvalId: data.id, types: ASKING_TYPES, at: clock.now() })),
+    )
+    if (made.length + ended.length > 0) onMade()
+  }
+
+  return bus.subscribe({
+    group: 'notifier-deliveries',
+    topics: [Topic.requested, Topic.decided, Topic.settled, Topic.expiring, Topic.escalated],
+    handler: async (batch) => {
+      const known = await endpoints.current()
+      if (known.all.length === 0 && !callbacks) return
+      const atOnce = Math.max(1, Math.floor(MADE_AT_ONCE / Math.max(1, known.all.length)))
+      for (let start = 0; start < batch.length; start += atOnce) {
+        if (start > 0) await pause(pace.pauseMs())
+        await handle(batch.slice(start, start + atOnce), known)
+      }
+    },
+  })
+}
+
+function deliveryOf(notification: Notification, endpoint: string, body: string, now: number): Delivery {
+  const { id: eventId, type, approval } = notification
+  return {
+    id: deliveryId(eventId, endpoint),
+    endpoint,
+    tenant: approval.tenant,
+    approvalId: approval.id,
+    eventId,
+    type,
+    version: approval.version,
+    body,
+    status: 'waiting',
+    attempts: 0,
+    log: [],
+    dueAt: now,
+    owner: null,
+    receipt: null,
+    createdAt: now,
+    endedAt: null,
+  }
+}
+
+/** `dlv_` + 26 characters: one event makes one delivery at an endpoint, however often it comes. */
+export function deliveryId(eventId: string, endpoint: string): string {
+  const digest = createHash('sha256')
+    .update(JSON.stringify([eventId, endpoint]))
+    .digest()
+  return `dlv_${base32(digest.subarray(0, 16))}`
+}
