@@ -72,10 +72,12 @@ await withBackend('events of a fleet', findEngines, (engines) => {
       await fleet.log.append(poison)
       await calls('behind the poison', 8)
       await fleet.log.consumed()
-      const letters = await fleet.log.read(TOPICS.map((topic) => `${topic}.dlq`))
-      const count = (topic: string) => letters.filter((letter) => letter.topic === `${topic}.dlq`).length
+      const counts = async () => {
+        const letters = await fleet.log.read(TOPICS.map((topic) => `${topic}.dlq`))
+        return TOPICS.map((topic) => [topic, letters.filter((letter) => letter.topic === `${topic}.dlq`).length])
+      }
       // Each group that shares work sets aside what it cannot read: the decider's, and that of deliveries.
-      expect(TOPICS.map((topic) => [topic, count(topic)])).toEqual([
+      await expect.poll(counts, { timeout: 20_000 }).toEqual([
         ['approval.requested', 12],
         ['approval.decide', 6],
         ['approval.decided', 6],

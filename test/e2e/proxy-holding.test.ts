@@ -290,7 +290,7 @@ proxied('an approver’s changes reach the upstream; a body that cannot take the
   expect(upstream.received).toHaveLength(1)
 })
 
-proxied('50 MB wait at the agent while they are held, and arrive whole: with a length, and chunked', async (world) => {
+proxied('50 MB reach nobody while they are held, and arrive whole: with a length, and chunked', async (world) => {
   const { send, admin, asked, upstream } = world
   const body = randomBytes(50 * 1024 * 1024)
   for (const headers of [{ 'content-length': String(body.length) }, { 'transfer-encoding': 'chunked' }]) {

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -36,28 +36,53 @@ proxied(
   { config: () => 'gate: { maxHolds: 2000, maxHoldsPerAgent: 2000 }' },
 )
 
-test.runIf(process.platform === 'linux')('bodies that are held stay with their agents: memory is flat', async () => {
+test.runIf(process.platform === 'linux')('bodies that came while they were held: memory is flat', async () => {
   const upstream = await startUpstream()
   const cwd = mkdtempSync(join(tmpdir(), 'countersign-proxy-'))
   onTestFinished(() => rmSync(cwd, { recursive: true, force: true }))
+  const spoolDir = join(cwd, 'spool')
+  mkdirSync(spoolDir)
   writeFileSync(join(cwd, 'policy.yaml'), PROXY_POLICY)
-  writeFileSync(join(cwd, 'countersign.yaml'), `upstreams: { api: { url: "${upstream.url}" } }\n`)
+  writeFileSync(
+    join(cwd, 'countersign.yaml'),
+    `gate: { spoolDir: "${spoolDir}" }\nupstreams: { api: { url: "${upstream.url}" } }\n`,
+  )
   const server = await startProcess({ cwd, args: ['--port', '0'] })
   const { agentKey, token } = JSON.parse(readFileSync(join(cwd, '.countersign', 'owner.json'), 'utf8'))
   const admin = new Caller(server.url, token, 'owner')
-  const peakMiB = () =>
-    Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${server.child.pid}/status`, 'utf8'))?.[1]) / 1024
-  const send = (path: string, body: Buffer) =>
-    sendRaw(server.url, 'PUT', path, { body, headers: { authorization: `Bearer ${agentKey}` } }).answer
-  await send('/proxy/api/x', randomBytes(1024 * 1024))
+  const proc = `/proc/${server.child.pid}`
+  const peakMiB = () => Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`${proc}/status`, 'utf8'))?.[1]) / 1024
+  const spools = () =>
+    readdirSync(`${proc}/fd`).filter((fd) => {
+      try {
+        return readlinkSync(`${proc}/fd/${fd}`).startsWith(spoolDir)
+      } catch {
+        return false
+      }
+    })
+  const send = (path: string, body: Buffer) => {
+    let answer: Promise<{ status: number }> | undefined
+    const uploaded = new Promise<void>((resolve) => {
+      answer = sendRaw(server.url, 'PUT', path, {
+        headers: { authorization: `Bearer ${agentKey}`, 'content-length': String(body.length) },
+        body: (out) => void out.end(body, resolve),
+      }).answer
+    })
+    return { answer, uploaded }
+  }
+  await send('/proxy/api/x', randomBytes(1024 * 1024)).answer
 
   const before = peakMiB()
   const body = randomBytes(50 * 1024 * 1024)
-  const answers = Array.from({ length: 5 }, (_, n) => send(`/proxy/api/refunds/${n}`, body))
-  for (const { id } of await admin.pending(5)) await admin.decide(id, 'approve')
-  for (const answer of answers) expect((await answer).status).toBe(200)
+  const calls = Array.from({ length: 5 }, (_, n) => send(`/proxy/api/refunds/${n}`, body))
+  const asked = await admin.pending(5)
+  for (const { uploaded } of calls) await uploaded
+  expect([spools().length, readdirSync(spoolDir)]).toEqual([5, []])
+  for (const { id } of asked) await admin.decide(id, 'approve')
+  for (const { answer } of calls) expect((await answer)?.status).toBe(200)
   expect(upstream.received.slice(1).map(({ sha256 }) => sha256)).toEqual(Array(5).fill(sha256(body)))
-  // 250 MiB passed.
+  // 250 MiB passed, twice.
   expect(peakMiB() - before).toBeLessThan(100)
+  expect(spools()).toEqual([])
   await server.end('SIGTERM')
 })
