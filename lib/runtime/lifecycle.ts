@@ -23,6 +23,8 @@ export class Lifecycle {
   }
 
   async #closeAll(): Promise<void> {
+    // The clock's timers keep nothing alive: without this, a part that waits for one would end the process half closed.
+    const alive = setInterval(() => {}, 1_000)
     for (let part = this.#parts.pop(); part; part = this.#parts.pop()) {
       try {
         await part.close()
@@ -30,5 +32,6 @@ export class Lifecycle {
         this.#log.error({ err: error, part: part.name }, 'a part did not close')
       }
     }
+    clearInterval(alive)
   }
 }

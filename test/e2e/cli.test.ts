@@ -143,11 +143,11 @@ describe('up', () => {
   test('everything that is wrong is told at once, without values: exit 2', async () => {
     const cwd = folder()
     writeFileSync(join(cwd, 'p.yaml'), 'version: 1\nrules: [{ id: a, action: maybe }]\n')
-    writeFileSync(join(cwd, 'c.yaml'), 'gate: { maxWait: 5 }\nslack: {}\n')
+    writeFileSync(join(cwd, 'c.yaml'), 'gate: { maxWait: 5 }\nslakc: {}\n')
     const options = { cwd, env: { COUNTERSIGN_LOG_LEVEL: 'secret-value' } }
     const { exit, out, err } = await countersign(['up', '--policy', 'p.yaml', '--config', 'c.yaml'], options)
     expect([exit, out]).toEqual([2, ''])
-    for (const name of ['maxWait', 'slack', 'COUNTERSIGN_LOG_LEVEL', 'action']) expect(err).toContain(name)
+    for (const name of ['maxWait', 'slakc', 'COUNTERSIGN_LOG_LEVEL', 'action']) expect(err).toContain(name)
     expect(err).not.toContain('secret-value')
     const missing = await countersign(['up', '--policy', 'nowhere.yaml'], { cwd })
     expect(missing.exit).toBe(2)
