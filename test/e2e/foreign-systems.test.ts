@@ -85,14 +85,16 @@ await withBackend('other systems on the topics', findEngines, (engines) => {
       () => findPython(REQUIREMENTS),
       (python) => {
         test('a Python program decides, and another reads every event of every topic as we do', async () => {
-          const { fleet } = running()
+          const { fleet, admin } = running()
           const env = { ...python.env, ...environment(fleet) }
           const watcher = runExample(python.command, 'python/watch.py', env)
           const approver = runExample(python.command, 'python/approver.py', env)
-          const id = await expectDecisionsOf(approver, 'refund-desk')
+          const ids = [await expectDecisionsOf(approver, 'refund-desk'), await asked('rising.x')]
+          await admin.recordThat(ids[1] ?? '', ({ status }) => status === 'expired')
+          await fleet.log.consumed()
 
           const events = (await fleet.log.read()).flatMap(({ event }) => event ?? [])
-          expect(new Set(events.filter(({ data }) => data.id === id).map(({ topic }) => topic))).toEqual(
+          expect(new Set(events.filter(({ data }) => ids.includes(data.id)).map(({ topic }) => topic))).toEqual(
             new Set(Object.values(Topic)),
           )
           const read = () =>
