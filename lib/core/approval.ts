@@ -113,6 +113,9 @@ export interface Approval {
   outbox: DomainEvent[]
 }
 
+/** True for calls that the gate itself sends on: it knows what became of them, and nobody else is asked. */
+export const isForwarded = ({ kind }: Pick<ActionSummary, 'kind'>): boolean => kind === 'http' || kind === 'mcp'
+
 /** Without a report for this long, a claim is closed as `unknown`: its gate died, and the call may have run. */
 export const CLAIM_TIMEOUT_MS = 10 * 60_000
 

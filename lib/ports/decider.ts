@@ -20,6 +20,8 @@ export interface ClaimRequest {
   holder: string | null
   /** The call will come back: its disconnect cancels nothing. */
   keep: boolean
+  /** Where the caller wants to be told of the decision: of several calls' for one approval, the first counts. */
+  callback?: string | null
   gate: string
 }
 
@@ -42,6 +44,8 @@ export interface SettleReport {
   status: number | null
   detail: string | null
   gate: string
+  /** Who says so; left out: the gate itself. An agent has no say on what the gate forwarded. */
+  reporter?: 'agent'
 }
 
 export interface DecideRequest {

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsync } from 'fastify'
-import { type Approval, Status } from '../../lib/core/approval.ts'
+import { type Approval, isForwarded, Status } from '../../lib/core/approval.ts'
+import { CountersignError } from '../../lib/core/errors.ts'
 import { redactText } from '../../lib/core/preview.ts'
 import type { ApprovalStore } from '../../lib/ports/approval-store.ts'
 import type { Bus, Subscription } from '../../lib/ports/bus.ts'
@@ -64,8 +65,10 @@ export function createDecider(deps: {
   const decider: Decider = {
     claim: (request) => claims.claim(request),
     lookup: (tenant, id) => records.find(tenant, id),
-    settle: async ({ tenant, id, agentId, use, outcome, status, detail, gate }) => {
+    settle: async ({ tenant, id, agentId, use, outcome, status, detail, gate, reporter }) => {
       const approval = await ownedBy(agentId, tenant, id)
+      if (reporter === 'agent' && isForwarded(approval.action))
+        throw new CountersignError('invalid_request', 'The gate forwards this call itself, and reports its outcome.')
       const by = { id: gate, name: gate, type: 'system', via: 'http' } as const
       return records.commandOn(approval, { type: 'settle', use, outcome, status, detail, gate, by })
     },

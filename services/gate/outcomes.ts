@@ -1,4 +1,4 @@
-import { type Approval, CLAIM_TIMEOUT_MS } from '../../lib/core/approval.ts'
+import { type Approval, CLAIM_TIMEOUT_MS, isForwarded } from '../../lib/core/approval.ts'
 import { type DomainEvent, Topic } from '../../lib/core/events.ts'
 import { RecentMap } from '../../lib/core/recent-map.ts'
 import type { Bus } from '../../lib/ports/bus.ts'
@@ -25,7 +25,7 @@ export class Outcomes {
   readonly #log: Logger
   readonly #maxUntold: number
   /** The uses that this gate let go: it vouches for a report on one of these, by the agent that has it. */
-  readonly #uses = new RecentMap<string, { agentId: string; use: number }>(REMEMBERED_USES)
+  readonly #uses = new RecentMap<string, { agentId: string; use: number; forwarded: boolean }>(REMEMBERED_USES)
   readonly #underWay = new Set<Promise<void>>()
   #stopping = false
 
@@ -45,8 +45,8 @@ export class Outcomes {
   }
 
   /** The use that this claim is goes to its agent. */
-  handedOut({ id, agent, claim }: Approval): void {
-    if (claim !== null) this.#uses.set(id, { agentId: agent.id, use: claim.use })
+  handedOut({ id, agent, claim, action }: Approval): void {
+    if (claim !== null) this.#uses.set(id, { agentId: agent.id, use: claim.use, forwarded: isForwarded(action) })
   }
 
   /**
@@ -56,7 +56,10 @@ export class Outcomes {
    */
   async report(report: SettleReport): Promise<{ approval: Approval } | { reported: Report }> {
     const known = this.#uses.get(report.id)
-    const isMine = known?.agentId === report.agentId && (report.use ?? known.use) === known.use
+    const isMine =
+      known?.agentId === report.agentId &&
+      (report.use ?? known.use) === known.use &&
+      !(known.forwarded && report.reporter === 'agent')
     // «The latest use» may be another one by the time of the next try.
     const named = isMine ? { ...report, use: known.use } : undefined
     const deadline = this.#clock.now() + DECIDER_PATIENCE_MS

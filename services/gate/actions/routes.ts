@@ -231,6 +231,7 @@ export const actionRoutes: FastifyPluginAsyncTypebox<{
         status: null,
         detail: detail === undefined ? null : redactText(detail),
         gate,
+        reporter: 'agent',
       })
       if ('approval' in told) return viewOf(told.approval)
       reply.code(202)
