@@ -41,9 +41,16 @@ export interface Bus {
 
   /**
    * Shared work: each event goes to one member of the group, at least once, and the group goes on where it stopped.
-   * A new group begins at the oldest event.
+   * A new group begins at the oldest event. What cannot be read goes to the dead letters, or is left out by a group
+   * that says so: where several groups hear a topic, one sets aside for all.
    */
-  subscribe(options: { group: string; topics: readonly Topic[]; handler: Handler }): Promise<Subscription>
+  subscribe(options: {
+    group: string
+    topics: readonly Topic[]
+    handler: Handler
+    /** Default `setAside`. */
+    unreadable?: 'setAside' | 'leaveOut'
+  }): Promise<Subscription>
 
   /**
    * Everybody gets everything from now on. Resolves when positioned: an event published after that is delivered.

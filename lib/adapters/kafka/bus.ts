@@ -68,7 +68,8 @@ export async function createKafkaBus(options: KafkaBusOptions): Promise<Bus> {
     )
   }
 
-  async function subscribe({ group, topics, handler }: Parameters<Bus['subscribe']>[0]): Promise<Subscription> {
+  async function subscribe(options: Parameters<Bus['subscribe']>[0]): Promise<Subscription> {
+    const { group, topics, handler, unreadable } = options
     refuseClosed()
     const failed = (error: unknown) =>
       logger?.warn({ err: error, group }, 'offsets could not be committed; what they cover may come again')
@@ -79,7 +80,8 @@ export async function createKafkaBus(options: KafkaBusOptions): Promise<Bus> {
         messages.map((each) => ({ ...deadLetterOf(each, cause, group), topic: names.deadLetters(each.topic) })),
       )
     }
-    return open({ consumer: group, topics, handler, setAside, hooks: shared.hooks, ready: shared.joined })
+    const leaveOut = unreadable === 'leaveOut' ? skip(group) : undefined
+    return open({ consumer: group, topics, handler, setAside, leaveOut, hooks: shared.hooks, ready: shared.joined })
   }
 
   async function broadcast(options: Parameters<Bus['broadcast']>[0]): Promise<Subscription> {
@@ -101,26 +103,29 @@ export async function createKafkaBus(options: KafkaBusOptions): Promise<Bus> {
         ),
     })
     // Everybody hears it, and a dead letter from each would be one too many: a group that shares the work sends it.
-    const setAside = async (messages: readonly Received[], cause: unknown) =>
-      tellSetAside(messages, cause, 'broadcast', 'messages that cannot be handled were skipped')
+    const setAside = skip('broadcast')
     return open({ consumer: 'broadcast', topics, handler, setAside, hooks, ready: caughtUp })
   }
+
+  const skip = (consumer: string) => async (messages: readonly Received[], cause: unknown) =>
+    tellSetAside(messages, cause, consumer, 'messages that cannot be handled were skipped')
 
   async function open(of: {
     consumer: string
     topics: readonly Topic[]
     handler: Handler
     setAside(messages: readonly Received[], cause: unknown): Promise<void>
+    leaveOut?: ((messages: readonly Received[], cause: unknown) => Promise<void>) | undefined
     hooks: ConsumerHooks
     ready: Promise<void>
   }): Promise<Subscription> {
-    const { topics, hooks } = of
+    const { topics, hooks, setAside, leaveOut } = of
     const failed = (error: unknown, messages: readonly Received[]) =>
       logger?.warn(
         { err: error, consumer: of.consumer, messages: messages.length, first: messages[0] && placeOf(messages[0]) },
         'a batch of events could not be handled; trying again',
       )
-    const intake = createIntake({ handler: of.handler, codec, setAside: of.setAside, failed })
+    const intake = createIntake({ handler: of.handler, codec, setAside, leaveOut, failed })
     const consumer = superviseConsumer({ connection, clock, logger, names, topics, sessionTimeoutMs, intake, hooks })
     consumers.add(consumer)
     let stopped: Promise<void> | undefined

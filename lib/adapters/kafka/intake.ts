@@ -34,9 +34,11 @@ export function createIntake(deps: {
   codec: EventCodec
   /** Puts aside what can never be handled. */
   setAside(messages: readonly Received[], cause: unknown): Promise<void>
+  /** For what cannot be read; left out, it is put aside too. */
+  leaveOut?: ((messages: readonly Received[], cause: unknown) => Promise<void>) | undefined
   failed(error: unknown, messages: readonly Received[]): void
 }): Intake {
-  const { handler, codec, setAside, failed } = deps
+  const { handler, codec, setAside, leaveOut = setAside, failed } = deps
   const waiting: Waiting[] = []
   let running: Promise<void> | undefined
   let closed = false
@@ -91,7 +93,7 @@ export function createIntake(deps: {
       try {
         decoded.push({ received, delivery: { ...codec.decode(topic, encoded), position: { partition, offset } } })
       } catch (error) {
-        await setAside([received], error)
+        await leaveOut([received], error)
       }
     }
     return decoded

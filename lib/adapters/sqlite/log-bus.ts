@@ -107,10 +107,13 @@ export function createLogBus({ db, groupCommit, codec, clock, logger, source }: 
     return { seq, topic, decode }
   }
 
+  function skip(consumer: string, offsets: readonly number[], cause: unknown): void {
+    logger?.warn({ err: cause, consumer, offsets }, 'events that cannot be handled were skipped')
+  }
+
   /** Everybody hears a broadcast, and a dead letter from each would be one too many: a group sends it. */
   async function setAside(consumer: string, seqs: readonly number[], cause: unknown): Promise<void> {
-    if (consumer === BROADCAST)
-      return logger?.warn({ err: cause, offsets: seqs }, 'events that cannot be handled were skipped')
+    if (consumer === BROADCAST) return skip(consumer, seqs, cause)
     logger?.warn({ err: cause, consumer, offsets: seqs }, 'events that cannot be handled went to the dead letters')
     const headers = { dlq_cause: reasonOf(cause).slice(0, LONGEST_CAUSE), dlq_consumer: consumer }
     await write(() => {
@@ -121,13 +124,14 @@ export function createLogBus({ db, groupCommit, codec, clock, logger, source }: 
   interface ReaderOptions {
     consumer: string
     topics: readonly Topic[]
+    leavesOut?: boolean
     position: number
     isWanted(row: DecodableRow): boolean
     handle(batch: Delivery[]): Promise<boolean>
     moved(position: number): void
   }
 
-  function openReader({ consumer, topics, isWanted, ...options }: ReaderOptions): LogReader {
+  function openReader({ consumer, topics, leavesOut = false, isWanted, ...options }: ReaderOptions): LogReader {
     async function read(position: number) {
       const end = Math.min(head, position + BATCH)
       const batch: Delivery[] = []
@@ -136,7 +140,8 @@ export function createLogBus({ db, groupCommit, codec, clock, logger, source }: 
         try {
           batch.push(row.decode())
         } catch (error) {
-          await setAside(consumer, [row.seq], error)
+          if (leavesOut) skip(consumer, [row.seq], error)
+          else await setAside(consumer, [row.seq], error)
         }
       }
       return { batch, end }
@@ -182,13 +187,14 @@ export function createLogBus({ db, groupCommit, codec, clock, logger, source }: 
     return made
   }
 
-  async function subscribe({ group, topics, handler }: Parameters<Bus['subscribe']>[0]): Promise<Subscription> {
+  async function subscribe(options: Parameters<Bus['subscribe']>[0]): Promise<Subscription> {
+    const { group, topics, handler } = options
     refuseClosed()
     const name = JSON.stringify([group, ...[...topics].sort()])
     const handled = await write(() => offsets.begin(group, topics))
     refuseClosed()
     const consumer = consumerFor(group, handler)
-    const { members, reader } = groups.get(name) ?? openGroup(name, group, topics, handled)
+    const { members, reader } = groups.get(name) ?? openGroup(name, options, handled)
     members.add(consumer)
     reader.wake()
     return subscription(async () => {
@@ -202,11 +208,13 @@ export function createLogBus({ db, groupCommit, codec, clock, logger, source }: 
     })
   }
 
-  function openGroup(name: string, group: string, topics: readonly Topic[], handled: Map<string, number>) {
+  function openGroup(name: string, of: Parameters<Bus['subscribe']>[0], handled: Map<string, number>) {
+    const { group, topics, unreadable } = of
     const members = createConsumerGroup()
     const reader = openReader({
       consumer: group,
       topics,
+      leavesOut: unreadable === 'leaveOut',
       position: Math.min(...handled.values()),
       isWanted: ({ topic, seq }) => seq > handled.get(topic)!,
       handle: members.deliver,

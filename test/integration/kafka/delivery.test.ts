@@ -38,7 +38,7 @@ await withBackend(
 
       it('that are missing are named when they may not be created', async () => {
         const { createTopics: _, ...options } = optionsFor(url, freshPrefix(url))
-        await expect(openBus(options)).rejects.toThrow(`${options.topicPrefix}approval.settled.dlq, and`)
+        await expect(openBus(options)).rejects.toThrow(`${options.topicPrefix}approval.escalated.dlq, and`)
         await openBus(optionsFor(url, options.topicPrefix ?? ''))
         await openBus(options)
       })
