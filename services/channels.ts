@@ -26,7 +26,7 @@ export function openChannels(
   return channels.map((config) => open(config))
 
   function open(config: ChannelConfig): Channel {
-    const deps = { send, wants: notificationTest(config.filter), linkTo }
+    const deps = { send, tenant: config.tenant, wants: notificationTest(config.filter), linkTo }
     switch (config.type) {
       case 'email': {
         const channel = createEmailChannel(config, { ...deps, log: { warn: (message) => log.warn(message) } })

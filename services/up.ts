@@ -275,7 +275,7 @@ function openEmbedded(directory: DataDirectory, { config, log, lifecycle }: Part
   const groupCommit = createGroupCommit(db)
   const bus = createLogBus({ db, groupCommit, codec: avroCodec(), clock, logger: log, source: 'countersign/up' })
   lifecycle.onClose('bus', () => bus.close())
-  const store = createApprovalStore({ db, groupCommit })
+  const store = createApprovalStore({ db, groupCommit, log })
   lifecycle.onClose('store', () => store.close())
   const keys = createKeyStore({ db: keysDb, clock })
   const deliveries = createDeliveryStore({ db, groupCommit })

@@ -14,7 +14,7 @@ const VERDICTS: Record<Status, Verdict> = {
   cancelled: { word: 'Withdrawn', tone: 'none' },
 }
 
-const CHANNELS: Record<string, string> = { ws: 'WebSocket', http: 'HTTP', cli: 'CLI', slack: 'Slack' }
+const CHANNELS: Record<string, string> = { ws: 'WebSocket', http: 'HTTP', cli: 'CLI', slack: 'Slack', link: 'link' }
 
 export function Badge({ status }: { status: Status }) {
   const { word, tone } = VERDICTS[status]

@@ -8,7 +8,7 @@ export interface ActorView {
   id: string
   name: string
   type: 'user' | 'system' | 'agent'
-  via: 'http' | 'ws' | 'slack' | 'cli' | 'topic' | 'grant' | 'sweeper'
+  via: 'http' | 'ws' | 'slack' | 'cli' | 'link' | 'topic' | 'grant' | 'sweeper'
 }
 
 interface HistoryBase {
@@ -25,6 +25,7 @@ interface HistoryBase {
 export type HistoryEntryView = HistoryBase &
   (
     | { type: 'requested'; requestHash: string }
+    | { type: 'joined'; callbackHash: string }
     | { type: 'voted'; decision: Decision; reason: string | null; meets: string[] }
     | { type: 'approved'; decision: 'approve'; reason: string | null; meets: string[]; editsHash: string | null }
     | { type: 'denied'; decision: 'deny'; reason: string | null; meets: string[] }
@@ -84,7 +85,7 @@ export interface ApprovalView {
   /** When people were warned of the timeout that runs; absent when they were not. */
   warnedAt?: string
   /** The steps of the escalation so far: when, and whom each one added. */
-  escalated?: { at: string; approvers: string[] }[]
+  escalated?: { at: string; approvers: string[]; channels: string[] }[]
   version: number
   /** In the answer to `get` alone. */
   history?: HistoryEntryView[]

@@ -1,5 +1,6 @@
 export type ActorType = 'user' | 'system' | 'agent'
-export type Via = 'http' | 'ws' | 'slack' | 'cli' | 'topic' | 'grant' | 'sweeper'
+/** `link`: whoever held a link that decides, in the name of the approver whom its endpoint names. */
+export type Via = 'http' | 'ws' | 'slack' | 'cli' | 'link' | 'topic' | 'grant' | 'sweeper'
 
 /** Who did something, and through which channel. */
 export interface Actor {

@@ -60,9 +60,10 @@ function faultsOf(approval: Approval): string[] {
   }
   const first = history[0]
   if (first?.type !== 'requested') return ['the history does not begin with the request']
-  expect('the request', requestHash(approval), first.requestHash)
+  expect('the request', requestHash(asAsked(approval)), first.requestHash)
 
   const told = replay(approval)
+  if (told.callbackHash !== null) expect('callback', sha256Hex(approval.callback ?? ''), told.callbackHash)
   expect('status', approval.status, told.status)
   expect('votes', approval.votes, told.votes)
   expect('expiresAt', approval.expiresAt, told.expiresAt)
@@ -76,6 +77,14 @@ function faultsOf(approval: Approval): string[] {
   expect('claim', approval.claim, told.claim)
   expect('settlement', approval.settlement, told.settlement)
   return faults
+}
+
+/** As it was requested: a callback that came with a later call was not there. */
+function asAsked(approval: Approval): Approval {
+  if (!approval.history.some(({ type }) => type === 'joined')) return approval
+  const { callback: _, ...asked } = approval
+  // A record that is older than callbacks has none, and not null.
+  return asked.timeoutMs === undefined ? asked : { ...asked, callback: null }
 }
 
 /** The changing part of a record as its history tells it. */
@@ -92,11 +101,15 @@ function replay({ history, requestedAt, timeoutMs, expiresAt }: Approval) {
     editsHash: null as string | null,
     claim: null as Approval['claim'],
     settlement: null as Approval['settlement'],
+    callbackHash: null as string | null,
   }
   for (const entry of history) {
     const { at, by } = entry
     switch (entry.type) {
       case 'requested':
+        break
+      case 'joined':
+        told.callbackHash = entry.callbackHash
         break
       case 'voted':
       case 'approved':

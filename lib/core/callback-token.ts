@@ -8,6 +8,10 @@ export interface CallbackGrant {
   approvalId: string
   endpoint: string
   tenant: string
+  /** In whose name the endpoint's links decide. */
+  approver: string
+  /** Of the endpoint. */
+  url: string
   /** Milliseconds since the epoch. */
   expiresAt: number
 }
@@ -23,10 +27,13 @@ export function callbackToken(key: Buffer, grant: CallbackGrant): string {
   )
 }
 
-/** What a token says, and whether that is true: its tenant is the endpoint's, which others know. Undefined: no token. */
+/** What the endpoint of a token is, as others know it: a link is dead when any of it is another than when it was made. */
+export type CallbackPlace = Pick<CallbackGrant, 'tenant' | 'approver' | 'url'>
+
+/** What a token says, and whether that is true of its endpoint. Undefined: no token. */
 export function readCallbackToken(
   token: string,
-): (Omit<CallbackGrant, 'tenant'> & { isSigned(key: Buffer, tenant: string): boolean }) | undefined {
+): (Omit<CallbackGrant, keyof CallbackPlace> & { isSigned(key: Buffer, place: CallbackPlace): boolean }) | undefined {
   const [, word, id, expiry = '', signature = '', endpoint = ''] = TOKEN.exec(token) ?? []
   const approvalId = `apr_${id}`
   if (!word || !isApprovalId(approvalId)) return undefined
@@ -38,12 +45,13 @@ export function readCallbackToken(
   }
   return {
     ...said,
-    isSigned: (key, tenant) =>
-      timingSafeEqual(Buffer.from(signature), Buffer.from(signatureOf(key, { ...said, tenant }))),
+    isSigned: (key, { tenant, approver, url }) =>
+      timingSafeEqual(Buffer.from(signature), Buffer.from(signatureOf(key, { ...said, tenant, approver, url }))),
   }
 }
 
-function signatureOf(key: Buffer, { decision, approvalId, endpoint, tenant, expiresAt }: CallbackGrant): string {
-  const text = JSON.stringify(['callback', decision, approvalId, endpoint, tenant, expiresAt])
+function signatureOf(key: Buffer, grant: CallbackGrant): string {
+  const { decision, approvalId, endpoint, tenant, approver, url, expiresAt } = grant
+  const text = JSON.stringify(['callback', decision, approvalId, endpoint, tenant, approver, url, expiresAt])
   return createHmac('sha256', key).update(text).digest('base64url')
 }

@@ -44,6 +44,12 @@ export function stepAt(approval: Approval): number | null {
   return step !== undefined && step.afterMs < timeoutOf(approval) ? approval.requestedAt + step.afterMs : null
 }
 
-/** True when the timeout does not end the record, but takes the next step and begins anew. */
-export const goesOn = (approval: Approval): boolean =>
-  approval.status === 'pending' && approval.onTimeout === 'escalate' && nextStep(approval) !== undefined
+/**
+ * True when the timeout does not end the record, but takes a step and begins anew. A step with a time of its own is none
+ * for the timeout, however late it is.
+ */
+export function goesOn(approval: Approval): boolean {
+  const { status, onTimeout, escalation = [], escalatedAt = [] } = approval
+  if (status !== 'pending' || onTimeout !== 'escalate') return false
+  return escalation.slice(escalatedAt.length).some(({ afterMs }) => afterMs >= timeoutOf(approval))
+}

@@ -5,6 +5,8 @@ import type { DecisionWord, SettleOutcome } from './events.ts'
 /** What happened to a record, in order. `returned` is a claim given back because nothing was executed. */
 export type HistoryEvent =
   | { type: 'requested'; requestHash: string }
+  /** The same call came again, and named a callback where there was none. The hash is of its URL. */
+  | { type: 'joined'; callbackHash: string }
   | { type: 'voted'; decision: DecisionWord; reason: string | null; meets: string[] }
   | { type: 'approved'; decision: 'approve'; reason: string | null; meets: string[]; editsHash: string | null }
   | { type: 'denied'; decision: 'deny'; reason: string | null; meets: string[] }

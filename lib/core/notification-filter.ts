@@ -3,7 +3,7 @@ import type { Notification, NotificationType } from './notification.ts'
 import { compileGlob } from './policy/glob.ts'
 import { compileFilter } from './webhook-filter.ts'
 
-/** What a channel is told of: what webhooks filter by, rules and tenant. Every list that is not empty must fit. */
+/** What a channel is told of: what webhooks filter by, and rules. Every list that is not empty must fit. */
 export interface NotificationFilter {
   events: readonly NotificationType[]
   risks: readonly Risk[]
@@ -11,17 +11,12 @@ export interface NotificationFilter {
   tools: readonly string[]
   /** Globs on the ids of the rules that asked. */
   rules: readonly string[]
-  /** Null: every tenant. */
-  tenant: string | null
 }
 
 /** The filter as a test, its globs compiled once. */
 export function notificationTest(filter: NotificationFilter): (notification: Notification) => boolean {
-  const { tenant } = filter
   const fits = compileFilter(filter)
   const rules = filter.rules.map(compileGlob)
   return (notification) =>
-    fits(notification) &&
-    (tenant === null || tenant === notification.approval.tenant) &&
-    (rules.length === 0 || rules.some((hasRule) => notification.approval.rule.ids.some(hasRule)))
+    fits(notification) && (rules.length === 0 || rules.some((hasRule) => notification.approval.rule.ids.some(hasRule)))
 }

@@ -33,8 +33,8 @@ export type Command =
       gate: string
       by: Actor
     }
-  /** `holder` null: nothing waits, but the call will come back. */
-  | { type: 'join'; holder: string | null; keep: boolean }
+  /** `holder` null: nothing waits, but the call will come back. `callback` counts where the record has none. */
+  | { type: 'join'; holder: string | null; keep: boolean; callback?: string | null }
   | { type: 'leave'; holder: string; intent: 'cancel' | 'keep' | 'stay' }
   | { type: 'cancel'; by: Actor; reason: string | null }
   /** What the sweeper does when the record is due: warn, escalate, expire, or close a claim that nobody settled. */
@@ -57,7 +57,6 @@ function holderParts(holder: string): { gate: string; epoch: number } {
 
 /** The record that an `approval.requested` makes. Its own events are none: the request is on the bus already. */
 export function createApproval(event: ApprovalRequested, now: number): Approval {
-  const by: Actor = { id: event.agent.id, name: event.agent.name, type: 'agent', via: 'http' }
   const approval: Approval = {
     id: event.id,
     tenant: event.tenant,
@@ -98,9 +97,16 @@ export function createApproval(event: ApprovalRequested, now: number): Approval 
   }
   return {
     ...approval,
-    history: appendHistory([], { type: 'requested', requestHash: requestHash(approval) }, by, now),
+    history: appendHistory([], { type: 'requested', requestHash: requestHash(approval) }, askerOf(event), now),
   }
 }
+
+const askerOf = ({ agent }: Pick<Approval, 'agent'>): Actor => ({
+  id: agent.id,
+  name: agent.name,
+  type: 'agent',
+  via: 'http',
+})
 
 /**
  * Everything that may happen to an approval. Pure: the same record, command and instant give the same answer.
@@ -300,10 +306,13 @@ function settle(approval: Approval, command: CommandOf<'settle'>, now: number): 
 
 const usesOf = ({ history }: Approval): number => history.filter(({ type }) => type === 'claimed').length
 
-function join(approval: Approval, { holder, keep }: CommandOf<'join'>, now: number): Transition {
+function join(approval: Approval, { holder, keep, callback = null }: CommandOf<'join'>, now: number): Transition {
   if (approval.status !== Status.pending) return { kind: 'unchanged', approval }
   const holders = holder === null ? approval.holders : [...withoutFormerLives(approval.holders, holder), holder]
-  return touch({ ...approval, holders, keep: approval.keep || keep }, now)
+  const joined: Approval = { ...approval, holders, keep: approval.keep || keep }
+  if (callback === null || (approval.callback ?? null) !== null) return touch(joined, now)
+  const event: HistoryEvent = { type: 'joined', callbackHash: sha256Hex(callback) }
+  return write({ ...joined, callback }, event, askerOf(approval), now)
 }
 
 /** A gate that started again has lost the connections of its former lives. */
@@ -336,10 +345,10 @@ function cancel(approval: Approval, by: Actor, reason: string | null, now: numbe
 /** One thing at a time, as it came: the record is due again when there is more. */
 function timeout(approval: Approval, now: number): Transition {
   const step = nextStep(approval)
-  if (step && approval.status === Status.pending) {
-    if (now >= approval.expiresAt) {
-      if (goesOn(approval)) return escalate(approval, step, now, now + timeoutOf(approval))
-    } else if (now >= (stepAt(approval) ?? Infinity)) return escalate(approval, step, now, approval.expiresAt)
+  if (step && approval.status === Status.pending && (now < approval.expiresAt || goesOn(approval))) {
+    // Also when it is so late that the timeout has come: that takes the step behind it.
+    if (now >= (stepAt(approval) ?? Infinity)) return escalate(approval, step, now, approval.expiresAt)
+    if (now >= approval.expiresAt) return escalate(approval, step, now, now + timeoutOf(approval))
   }
   if (isOverdue(approval, now)) {
     const expired: Approval = { ...approval, status: Status.expired, decidedAt: now, holders: [] }

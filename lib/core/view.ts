@@ -46,8 +46,8 @@ export interface ApprovalView {
   expiresAt: string
   /** When people were warned of the timeout that runs; absent when they were not. */
   warnedAt?: string
-  /** The steps of the escalation so far: when, and whom each one added. */
-  escalated?: { at: string; approvers: string[] }[]
+  /** The steps of the escalation so far: when, whom each one added, and the channels and endpoints that it named. */
+  escalated?: { at: string; approvers: string[]; channels: string[] }[]
   version: number
   history?: WithInstant<HistoryEntry>[]
 }
@@ -90,7 +90,10 @@ const instant = (ms: number): string => new Date(ms).toISOString()
 
 /** The steps that were taken. */
 const viewOfSteps = ({ escalation = [], escalatedAt = [] }: Viewed) =>
-  escalatedAt.map((at, index) => ({ at: instant(at), approvers: escalation[index]?.approvers ?? [] }))
+  escalatedAt.map((at, index) => {
+    const { approvers = [], channels = [] } = escalation[index] ?? {}
+    return { at: instant(at), approvers, channels }
+  })
 
 type Viewed = Omit<
   Approval,

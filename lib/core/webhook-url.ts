@@ -15,3 +15,6 @@ export function shownUrl(text: string): string {
   const { origin, pathname, search } = new URL(text)
   return `${origin}${pathname}${search === '' ? '' : '?…'}`
 }
+
+/** A URL of an agent's, whose path may be a secret too. */
+export const shownHost = (text: string): string => (URL.canParse(text) ? `${new URL(text).origin}/…` : '…')

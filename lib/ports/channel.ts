@@ -22,6 +22,7 @@ export interface AttemptContext {
 
 /** What a channel is given beside its settings. */
 export interface ChannelDeps {
+  tenant: Channel['tenant']
   wants: Channel['wants']
   /** Where people see the approval, or undefined when nobody said how they reach the page. */
   linkTo: (approvalId: string) => string | undefined
@@ -31,6 +32,8 @@ export interface ChannelDeps {
 export interface Channel {
   /** Unique among all channels and webhook endpoints. */
   readonly id: string
+  /** It is told of this tenant's approvals alone, whoever names it. */
+  readonly tenant: string
   /** Whether it is to be told of this. An escalation step that names the channel tells it all the same. */
   wants(notification: Notification): boolean
   /** Tries once. The notifications of one approval come one after the other, in order. Rejecting counts as `failed`. */

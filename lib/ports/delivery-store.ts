@@ -75,6 +75,8 @@ export interface DeliveryStore {
   due(now: number): Promise<{ endpoints: string[]; nextAt: number | undefined }>
   /** The receipt of the latest delivery of this approval at this endpoint that has one, or null. */
   receipt(endpoint: string, approvalId: string): Promise<string | null>
+  /** Those of these approvals that a delivery of `approval.decided` was made of, for whomever. */
+  withOutcome(approvalIds: readonly string[]): Promise<Set<string>>
   /** Newest first. */
   list(query: {
     tenant: string

@@ -2,12 +2,16 @@
 export interface McpRequest {
   /** POST carries a message, GET listens for what the server says by itself, DELETE ends the session. */
   method: 'POST' | 'GET' | 'DELETE'
+  /** Who asks, the same text for the same agent: what a server has room for is shared between agents. */
+  agent: string
   /** As the server gave it; null before there is one, and for servers without sessions. */
   session: string | null
   /** What the transport says of the message, names in lower case: `mcp-protocol-version`, `last-event-id` … */
   headers: Readonly<Record<string, string>>
   /** One JSON-RPC message as JSON text; null but for POST. */
   message: string | null
+  /** Goes on a new connection: one that was idle may be closing at the other end, and what meets that is lost. */
+  fresh: boolean
   /** Ends the exchange. What the server does by then goes on. */
   signal: AbortSignal
 }
@@ -23,7 +27,7 @@ export interface McpEvent {
 }
 
 export type McpReply =
-  /** `streamed`: as they come, else exactly one. Iterating rejects when the connection breaks or a message is too long. */
+  /** `streamed`: as they come, else exactly one. Iterating rejects, with words for the client, when it breaks off or is too much. */
   | { type: 'messages'; session: string | null; streamed: boolean; events: AsyncIterable<McpEvent> }
   /** Taken; nothing to say. */
   | { type: 'accepted'; session: string | null }

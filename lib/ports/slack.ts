@@ -13,6 +13,14 @@ export interface MessagePlace {
   ts: string
 }
 
+/** Whose bot token it is. */
+export interface SlackHome {
+  /** The workspace. */
+  teamId: string
+  /** The app, or null where Slack does not say. */
+  appId: string | null
+}
+
 export interface SlackUser {
   id: string
   teamId: string
@@ -28,25 +36,32 @@ export class SlackError extends Error {
   readonly status: number | null
   /** Of a rate limit: when Slack will listen again. */
   readonly retryAfterMs: number | null
-  constructor(reason: string, more: { status?: number; retryAfterMs?: number; cause?: unknown } = {}) {
+  /** Slack certainly did nothing: it refused, or was never reached. Otherwise it may have done it. */
+  readonly isUntaken: boolean
+  constructor(
+    reason: string,
+    more: { status?: number; retryAfterMs?: number; isUntaken?: boolean; cause?: unknown } = {},
+  ) {
     super(`Slack: ${reason}`, { cause: more.cause })
     this.name = 'SlackError'
     this.reason = reason
     this.status = more.status ?? null
     this.retryAfterMs = more.retryAfterMs ?? null
+    this.isUntaken = more.isUntaken ?? false
   }
 }
 
 /** What the notifier asks of a Slack workspace. Each call is tried once, within a time of its own, or rejects with SlackError. */
 export interface SlackApi {
-  /** The workspace that the bot token belongs to. */
-  team(): Promise<string>
+  /** Asked once. */
+  home(): Promise<SlackHome>
   /** Posts to a channel, or to the thread of the message `thread`. `about` can be found again by `find`. */
   post(channel: string, message: SlackMessage, options?: { thread?: string; about?: string }): Promise<MessagePlace>
   update(place: MessagePlace, message: SlackMessage): Promise<void>
   /**
-   * Our message about this that stands in the channel since then (ms), or undefined when there is none, or the token may
-   * not read the channel.
+   * Our message about this that stands in the channel since then (ms), or undefined when there is none. Rejects with
+   * SlackError where that cannot be known: the token may not read the channel, or not list channels to know the id of a
+   * name.
    */
   find(channel: string, about: string, since: number): Promise<MessagePlace | undefined>
   /** A line that one member of the channel alone sees. */

@@ -36,6 +36,12 @@ export interface Webhook {
   version: number
 }
 
+/**
+ * When nothing was tried for longer than this, in milliseconds, an endpoint begins to fail anew: one failure says nothing
+ * of the time before it. Longer than any step between two attempts of one delivery.
+ */
+export const FAILING_PAUSE_MS = 36 * 3_600_000
+
 /** How an endpoint has been doing, whether it was made by the API or by the configuration. */
 export interface EndpointHealth {
   endpoint: string
@@ -61,8 +67,9 @@ export interface WebhookStore {
   list(): Promise<Webhook[]>
   health(): Promise<EndpointHealth[]>
   /**
-   * Notes how an attempt at `at` went: a success ends `failingSince`, a failure begins it. A note that comes after one of
-   * a later attempt changes no more than `lastSuccessAt`.
+   * Notes how an attempt at `at` went: a success ends `failingSince`, a failure begins it, also when the latest attempt
+   * is longer ago than FAILING_PAUSE_MS. A note that comes after one of a later attempt changes no more than
+   * `lastSuccessAt`.
    */
   noted(note: { endpoint: string; tenant: string; at: number; succeeded: boolean }): Promise<EndpointHealth>
   /** False when it is disabled already: of several workers one tells of it. */

@@ -11,6 +11,7 @@ import { access } from './access.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
 import { openApi } from './open-api.ts'
+import { endAfterAnswer, UpgradePaths } from './upgrades.ts'
 
 const MAX_BODY_BYTES = 1024 * 1024
 /** Room for the excluded ids of a long-poll. */
@@ -37,17 +38,19 @@ export async function createHttpApp(deps: {
   metrics: Metrics
 }): Promise<FastifyInstance> {
   const { identity, log, metrics } = deps
+  const upgrades = new UpgradePaths()
   const app: FastifyInstance = fastify({
     loggerInstance: log.child({ part: 'http' }, { level: log.level === 'info' ? 'warn' : log.level }),
     genReqId: ({ headers }) => traceIdOf(headers.traceparent) ?? randomUUID().replaceAll('-', ''),
     bodyLimit: MAX_BODY_BYTES,
-    http: { maxHeaderSize: MAX_HEADER_BYTES },
+    http: { maxHeaderSize: MAX_HEADER_BYTES, IncomingMessage: upgrades.message },
     routerOptions: { maxParamLength: 200 },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => sendProblem(error, request, reply),
   }) as unknown as FastifyInstance
   closeWithoutWaiting(app)
+  app.decorate('takeUpgrades', (path) => upgrades.add(path))
 
   // Bodies are judged as sent: nothing is coerced, filled in or dropped.
   const ajv = new Ajv({ allErrors: true, strict: false })
@@ -63,6 +66,7 @@ export async function createHttpApp(deps: {
     sendProblem(new CountersignError('not_found', 'There is nothing at this path.'), request, reply),
   )
   app.addHook('onRequest', (request, reply, done) => {
+    endAfterAnswer(request, reply)
     if (!request.routeOptions.config.passesOn) setApiHeaders(reply)
     done()
   })
@@ -80,7 +84,7 @@ export async function createHttpApp(deps: {
 
 /**
  * A connection that has said nothing yet is busy to Node: `close` would wait for it as long as its peer likes. It is cut
- * at once; what is still being answered has a few seconds more.
+ * at once; what is still being answered has a few seconds more. Nor does Node know of those that became WebSockets.
  */
 function closeWithoutWaiting(app: FastifyInstance): void {
   const sockets = new Set<Socket>()
@@ -90,7 +94,9 @@ function closeWithoutWaiting(app: FastifyInstance): void {
   })
   app.addHook('preClose', async () => {
     for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
-    setTimeout(() => app.server.closeAllConnections(), CLOSE_WITHIN_MS).unref()
+    setTimeout(() => {
+      for (const socket of sockets) socket.destroy()
+    }, CLOSE_WITHIN_MS).unref()
   })
 }
 
@@ -115,6 +121,7 @@ function sendProblem(
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
+  endAfterAnswer(request, reply)
   const { code, details } = asProblem(error)
   const audience = request.routeOptions?.config?.audience ?? 'approver'
   const traceId = request.id

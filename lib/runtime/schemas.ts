@@ -16,7 +16,7 @@ const ActorSchema = Type.Object({
   id: Type.String(),
   name: Type.String(),
   type: literals(['user', 'system', 'agent']),
-  via: literals(['http', 'ws', 'slack', 'cli', 'topic', 'grant', 'sweeper']),
+  via: literals(['http', 'ws', 'slack', 'cli', 'link', 'topic', 'grant', 'sweeper']),
 })
 
 export const ApprovalSchema = Type.Object({
@@ -91,7 +91,11 @@ export const ApprovalSchema = Type.Object({
   ),
   escalated: Type.Optional(
     Type.Array(
-      Type.Object({ at: Instant, approvers: Type.Array(Type.String({ description: 'Whom the step added.' })) }),
+      Type.Object({
+        at: Instant,
+        approvers: Type.Array(Type.String({ description: 'Whom the step added.' })),
+        channels: Type.Array(Type.String({ description: 'The channels and webhook endpoints that it told.' })),
+      }),
       { description: 'The steps of the escalation so far.' },
     ),
   ),

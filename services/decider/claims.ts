@@ -90,10 +90,11 @@ export class Claims {
 
   /** The call waits for a pending approval. If that is decided this very moment, the call takes what it finds. */
   async #join(approval: Approval, request: ClaimRequest): Promise<ClaimResult> {
-    if (request.holder === null && !request.keep) return { outcome: 'pending', approval }
-    const isOn = request.holder === null || approval.holders.includes(request.holder)
-    if (isOn && (approval.keep || !request.keep)) return { outcome: 'pending', approval }
-    const command = { type: 'join', holder: request.holder, keep: request.keep } as const
+    const { holder, keep, callback = null } = request
+    const isOn = holder === null || approval.holders.includes(holder)
+    const isTold = callback === null || (approval.callback ?? null) !== null
+    if (isOn && isTold && (approval.keep || !keep)) return { outcome: 'pending', approval }
+    const command = { type: 'join', holder, keep, callback } as const
     const { approval: joined } = await this.#records.apply(approval, command)
     return joined.status === Status.pending ? { outcome: 'pending', approval: joined } : this.#use(joined, request)
   }

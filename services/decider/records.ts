@@ -51,8 +51,7 @@ export class Records {
   async find(tenant: string, id: string): Promise<Approval> {
     const approval = await this.#getOrWait(id)
     if (approval?.tenant !== tenant) throw notFound()
-    if (!isBehind(approval, this.#clock.now())) return approval
-    return (await this.apply(approval, { type: 'timeout' })).approval
+    return this.#caughtUp(approval)
   }
 
   /** The record for a command: as this decider wrote it last, or as `find` reads it. Not for an answer. */
@@ -101,6 +100,17 @@ export class Records {
       if (!behind || command.type === 'timeout') return { ...result, approval: next }
       current = next
     }
+  }
+
+  /** After a pause a record may have more than one step behind it. */
+  async #caughtUp(read: Approval): Promise<Approval> {
+    let current = read
+    while (isBehind(current, this.#clock.now())) {
+      const { kind, approval } = await this.apply(current, { type: 'timeout' })
+      if (kind !== 'applied') return approval
+      current = approval
+    }
+    return current
   }
 
   async #read(id: string): Promise<Approval> {

@@ -257,6 +257,8 @@ export class Approvals {
       return joined.outcome === 'used' && !joined.replay ? undefined : this.#read(joined, call, hold)
     } catch (error) {
       if (!isCode(error, 'approval_not_found')) throw error
+      // Only the record can take another callback, and a call that names one must not be forgotten.
+      if (call.callback !== null && open.callback === null) throw notYetOnRecord(open.id)
       hold.bind(open.id)
       return { type: 'pending', id: open.id, expiresAt: open.expiresAt, summary: call.action.summary }
     }
@@ -273,6 +275,7 @@ export class Approvals {
       dedupeWindowMs: call.approval.dedupeWindowMs,
       holder: call.waitMs === 0 ? null : hold.holder,
       keep: call.keep || call.waitMs === 0,
+      ...(call.callback === null ? {} : { callback: call.callback }),
       gate: this.#gate,
     })
   }
@@ -347,7 +350,9 @@ export class Approvals {
       callback: call.callback,
     }
     const event: DomainEvent = { topic: Topic.requested, eventId: `${id}:1`, at: requestedAt, data }
-    this.asked.add({ id, agentId: call.agent.id, fingerprint: call.action.fingerprint, requestedAt, expiresAt })
+    const { callback } = call
+    const { fingerprint } = call.action
+    this.asked.add({ id, agentId: call.agent.id, fingerprint, callback, requestedAt, expiresAt })
     hold.bind(id)
     try {
       await this.#bus.publish([event])
@@ -474,3 +479,10 @@ export class Approvals {
     return place
   }
 }
+
+const notYetOnRecord = (approvalId: string) =>
+  new CountersignError('decider_unavailable', {
+    detail: 'The request that this call joins is not on record yet, and its callback cannot be noted: call again.',
+    approvalId,
+    retryAfter: 1,
+  })

@@ -7,6 +7,8 @@ export interface AskedApproval {
   agentId: string
   /** Null when the action was not read whole. */
   fingerprint: string | null
+  /** Where the one who asked wants to be told of the decision, or null. */
+  callback: string | null
   requestedAt: number
   expiresAt: number
 }

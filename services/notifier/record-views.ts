@@ -49,6 +49,8 @@ export class RecordViews {
   }
 
   #keep(view: ApprovalView): ApprovalView {
+    // Topics have no order among each other: an event may come after a later one.
+    if ((this.#open.get(view.id)?.version ?? 0) > view.version) return view
     const isOpen = view.status === 'pending' || view.status === 'approved'
     if (isOpen) this.#open.set(view.id, view)
     else this.#open.delete(view.id)
@@ -64,7 +66,7 @@ function asPending(known: ApprovalView): ApprovalView {
 }
 
 function escalated(known: ApprovalView, { data }: EventOf<'approval.escalated'>): ApprovalView {
-  const { approvers, requirements, added, step, version } = data
+  const { approvers, requirements, added, channels, step, version } = data
   const { warnedAt, ...before } = asPending(known)
   const expiresAt = instant(data.expiresAt)
   return {
@@ -74,7 +76,7 @@ function escalated(known: ApprovalView, { data }: EventOf<'approval.escalated'>)
     expiresAt,
     // A timeout that begins anew has its own warning.
     ...(warnedAt === undefined || expiresAt !== known.expiresAt ? {} : { warnedAt }),
-    escalated: [...(known.escalated ?? []).slice(0, step - 1), { at: instant(data.at), approvers: added }],
+    escalated: [...(known.escalated ?? []).slice(0, step - 1), { at: instant(data.at), approvers: added, channels }],
     version,
   }
 }

@@ -450,6 +450,20 @@ export function runDeliveryStoreConformance(name: string, makeHarness: () => Pro
       })
     })
 
+    describe('outcomes', () => {
+      it('are known of those approvals that a decision was made of, whatever became of it', async () => {
+        const [waiting, ended, asked] = [
+          aDelivery({ type: 'approval.decided' }),
+          delivered(aDelivery({ type: 'approval.decided', endpoint: 'other' })),
+          aDelivery(),
+        ]
+        const store = await startWith(waiting, ended, asked)
+        const approvalIds = [waiting, ended, asked, aDelivery()].map(({ approvalId }) => approvalId ?? '')
+        expect([...(await store.withOutcome(approvalIds))].sort()).toEqual(approvalIds.slice(0, 2).sort())
+        expect(await store.withOutcome([])).toEqual(new Set())
+      })
+    })
+
     describe('list', () => {
       it('is newest first, of one endpoint of one tenant, and of one status where asked', async () => {
         const made = (age: number, more: Partial<Delivery> = {}) => aDelivery({ createdAt: CREATED_AT - age, ...more })

@@ -28,7 +28,14 @@ export function runMcpUpstreamConformance(name: string, start: () => Promise<Mcp
     onTestFinished(() => harness.upstream.close())
     const send = (message: object | null, more: Partial<McpRequest> = {}) =>
       harness.upstream.exchange({
-        ...{ method: 'POST', session: null, headers: {}, signal: new AbortController().signal },
+        ...{
+          method: 'POST',
+          agent: 'a',
+          session: null,
+          headers: {},
+          fresh: false,
+          signal: new AbortController().signal,
+        },
         message: message === null ? null : JSON.stringify(message),
         ...more,
       })

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import type { WebhookStore } from '../../lib/ports/webhook-store.ts'
+import { FAILING_PAUSE_MS, type WebhookStore } from '../../lib/ports/webhook-store.ts'
 import { aWebhook, CREATED_AT } from '../support/deliveries.ts'
 
 /** A store over storage of its own, empty at first. */
@@ -126,6 +126,14 @@ export function runWebhookStoreConformance(name: string, makeHarness: () => Prom
           lastAttemptAt: AT,
           lastSuccessAt: null,
         })
+      })
+
+      it('begins to fail anew when the latest attempt is longer ago than a pause', async () => {
+        const { store } = await start()
+        await note(store, AT, false)
+        expect(await note(store, AT + FAILING_PAUSE_MS, false)).toMatchObject({ failingSince: AT })
+        const late = AT + 2 * FAILING_PAUSE_MS + 1
+        expect(await note(store, late, false)).toMatchObject({ failingSince: late, lastAttemptAt: late })
       })
 
       it('is not changed back by a note that comes late', async () => {

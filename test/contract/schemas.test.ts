@@ -165,7 +165,7 @@ describe('the payloads of TypeScript', () => {
       DecisionWord: every<DecisionWord>({ approve: 1, deny: 1 }),
       Decision: every<ApprovalDecide['decision']>({ approve: 1, deny: 1, cancel: 1 }),
       ActorType: every<ActorType>({ user: 1, system: 1, agent: 1 }),
-      Via: every<Via>({ http: 1, ws: 1, slack: 1, cli: 1, topic: 1, grant: 1, sweeper: 1 }),
+      Via: every<Via>({ http: 1, ws: 1, slack: 1, cli: 1, link: 1, topic: 1, grant: 1, sweeper: 1 }),
       Outcome: every<Outcome>({ approved: 1, denied: 1, expired: 1, cancelled: 1 }),
       OnTimeout: [...ON_TIMEOUT].sort(),
       SettleOutcome: every<SettleOutcome>({ executed: 1, failed: 1, not_executed: 1, unknown: 1 }),

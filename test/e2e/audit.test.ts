@@ -1,12 +1,7 @@
-import { join } from 'node:path'
 import { expect } from 'vitest'
-import { createApprovalStore } from '../../lib/adapters/sqlite/approval-store.ts'
-import { openDatabase } from '../../lib/adapters/sqlite/database.ts'
-import { createGroupCommit } from '../../lib/adapters/sqlite/group-commit.ts'
-import { MAIN_SCHEMA } from '../../lib/adapters/sqlite/schema.ts'
-import type { Approval } from '../../lib/core/approval.ts'
 import { auditApproval } from '../../lib/core/audit.ts'
 import { type Caller, scenario } from '../support/server.ts'
+import { recordsIn } from '../support/stored-records.ts'
 
 const OUTCOMES = ['approved', 'denied', 'expired', 'cancelled', 'settled']
 
@@ -46,13 +41,3 @@ scenario(
     expect(records.map(({ history }) => history.at(-1)?.by.type)).toEqual(['system', 'user', 'system', 'agent'])
   },
 )
-
-async function recordsIn(dataDir: string): Promise<Approval[]> {
-  const db = openDatabase(join(dataDir, 'countersign.db'), MAIN_SCHEMA)
-  const store = createApprovalStore({ db, groupCommit: createGroupCommit(db) })
-  const records: Approval[] = []
-  for await (const record of store.scan()) records.push(record)
-  await store.close()
-  db.close()
-  return records
-}

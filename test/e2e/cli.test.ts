@@ -273,6 +273,22 @@ scenario('log tail: the newest events, by topic, and what comes', async (world) 
   expect(await follow.exit).toBe(0)
 })
 
+scenario(
+  'log tail hides where an agent wants to be told',
+  async (world) => {
+    const context = { callback: 'https://agents.example.com/s3cr3t-path?token=s3cr3t-query' }
+    await world.agent.ask('stripe.refund', {}, { headers: { prefer: 'respond-async' }, context })
+    const tailed = await countersign(['log', 'tail', '--json', '--data', world.dataDir])
+    expect(JSON.parse(tailed.out)).toMatchObject({ data: { callback: 'https://agents.example.com/…' } })
+    expect(tailed.out).not.toContain('s3cr3t')
+  },
+  {
+    config: JSON.stringify({
+      callbacks: { hosts: ['agents.example.com'], secret: `whsec_${Buffer.alloc(32, 1).toString('base64')}` },
+    }),
+  },
+)
+
 scenario('watch as JSON: what is asked and what becomes of it', async (world) => {
   const watch = start(['approvals', 'watch', '--json', '--data', world.dataDir])
   const asked = world.agent.ask('stripe.refund', { amount: 1 })

@@ -137,5 +137,7 @@ test('the endpoints that a step names are told of it, whatever they want to hear
   await (await world.caller('frank', 'approver', { groups: ['finance'] })).decide(body.approvalId ?? '', 'deny')
   await other.until(() => other.received.length === 1, 'the decision')
   expect(other.received[0]?.body.type).toBe('approval.decided')
-  expect([...oncall.received, ...warned.received].map(({ body: { type } }) => type)).not.toContain('approval.decided')
+  await oncall.until(() => oncall.received.length === 2, 'the outcome of what it was told of')
+  expect(oncall.received[1]?.body).toMatchObject({ type: 'approval.decided', data: { id: body.approvalId } })
+  expect(warned.received.map(({ body: { type } }) => type)).not.toContain('approval.decided')
 })

@@ -67,6 +67,11 @@ proxied('a condition on the body is judged as far as the body can be, and counts
     ['small compressed', gzipped, gzipSync('{"amount":5}'), 200],
     ['twice', json, '{"amount":5,"amount":5000}', 202],
     ['called text', { 'content-type': 'text/plain' }, '{"amount":5000}', 202],
+    ['large in YAML', { 'content-type': 'application/yaml' }, 'amount: 5000', 202],
+    ['large in XML', { 'content-type': 'application/xml' }, '<amount>5000</amount>', 202],
+    ['large in a form that is called text', { 'content-type': 'text/plain' }, 'amount=5000', 202],
+    ['large in another case', json, '{"Amount":5000}', 202],
+    ['large beside small in another case', json, '{"amount":5,"AMOUNT":5000}', 202],
     ['bytes', { 'content-type': 'application/octet-stream' }, randomBytes(10), 202],
     ['a bomb', gzipped, gzipSync(Buffer.alloc(10_000_000, '[')), 202],
   ]
@@ -78,6 +83,37 @@ proxied('a condition on the body is judged as far as the body can be, and counts
   expect((await call('POST', 'api/charges', { body: large, headers: { ...json, ...later } })).status).toBe(400)
   expect(upstream.received.map(({ bytes }) => bytes)).toEqual([12, 8, gzipSync('{"amount":5}').length])
 })
+
+proxied(
+  'a method is denied however a request asks for it, and uploads go',
+  async (world) => {
+    const { call, upstream } = world
+    const form = { 'content-type': 'application/x-www-form-urlencoded' }
+    const long = 'x'.repeat(70_000)
+    const asked: [string, string, Record<string, string>, string][] = [
+      ['twice in a form', 'api/x', form, '_method=GET&_method=DELETE'],
+      ['in a long form', 'api/x', form, `_method=DELETE&x=${long}`],
+      ['behind a long form', 'api/x', form, `x=${long}&_method=DELETE`],
+      ['in long JSON', 'api/x', json, `{"_method":"DELETE","x":"${long}"}`],
+      ['in a query with a semicolon', 'api/x?_method=DELETE;', json, '{}'],
+      ['in a header with underscores', 'api/x', { ...json, X_HTTP_Method_Override: 'DELETE' }, '{}'],
+    ]
+    for (const [name, path, headers, body] of asked)
+      expect([name, (await call('POST', path, { body, headers })).status]).toEqual([name, 403])
+    expect(upstream.received).toEqual([])
+    expect((await call('POST', 'api/x', { body: `{"method":"DELETE","x":"${long}"}`, headers: json })).status).toBe(200)
+    const bytes = { 'content-type': 'application/octet-stream' }
+    expect((await call('POST', 'api/x', { body: randomBytes(70_000), headers: bytes })).status).toBe(200)
+  },
+  {
+    policy: `
+version: 1
+default: allow
+rules:
+  - { id: delete, match: { method: DELETE }, action: deny }
+`,
+  },
+)
 
 proxied(
   'what is not forwarded is not judged: headers of the gate, and those that it replaces',

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { expect } from 'vitest'
-import { type ProxyWorld, proxied } from '../support/proxy-world.ts'
+import { connect } from 'node:net'
+import { expect, onTestFinished } from 'vitest'
+import { bearer, type ProxyWorld, proxied } from '../support/proxy-world.ts'
 
 const MIB = 1024 * 1024
 const body = randomBytes(50 * MIB)
@@ -9,11 +10,11 @@ const withLength = { 'content-length': String(body.length) }
 const chunked = { 'transfer-encoding': 'chunked' }
 
 /** A call with the first bytes of its body, or all of them. */
-function upload({ send }: ProxyWorld, headers: Record<string, string>, bytes: number) {
+function upload({ send }: ProxyWorld, headers: Record<string, string>, bytes: number, path = 'refunds/large') {
   const state = { isTaken: false }
   let write = (_chunk: Buffer) => {}
   let taken = Promise.resolve()
-  const sent = send('PUT', 'api/refunds/large', {
+  const sent = send('PUT', `api/${path}`, {
     headers,
     body: (out) => {
       write = (chunk) => void out.end(chunk)
@@ -61,6 +62,32 @@ proxied(
   },
 )
 
+proxied('a body that ends short, or in nonsense, while it is held is cancelled and not forwarded', async (world) => {
+  const { admin, agent, asked, upstream, url } = world
+  for (const [framing, first, end] of [
+    ['Content-Length: 10000000', body.subarray(0, 9_000_000), ''],
+    [
+      'Transfer-Encoding: chunked',
+      Buffer.concat([Buffer.from('500000\r\n'), body.subarray(0, 0x500000)]),
+      '\r\nnonsense',
+    ],
+  ] as const) {
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    onTestFinished(() => void socket.destroy())
+    socket.on('error', () => undefined).resume()
+    const { authorization } = bearer(agent)
+    socket.write(
+      `PUT /proxy/api/refunds/x HTTP/1.1\r\nHost: x\r\nAuthorization: ${authorization}\r\n${framing}\r\n\r\n`,
+    )
+    await new Promise<void>((resolve) => socket.write(first, () => resolve()))
+    const { id } = await asked()
+    if (end === '') socket.end()
+    else socket.write(end)
+    expect(await admin.recordThat(id, ({ status }) => status !== 'pending')).toMatchObject({ status: 'cancelled' })
+  }
+  expect(upstream.connections).toBe(0)
+})
+
 proxied('a long body that came whole while it was held goes as it came, in its own framing', async (world) => {
   const { admin, asked, upstream } = world
   for (const headers of [withLength, chunked, { ...withLength, expect: '100-continue' }]) {
@@ -102,6 +129,9 @@ proxied('a refusal, an expiry and a stop reach an agent whose long body came who
   await admin.decide(id, 'deny')
   expect(await refused.answer).toMatchObject({ status: 403, json: { code: 'approval_denied' } })
 
+  const expired = upload(world, chunked, body.length, 'quick')
+  expect(await expired.answer).toMatchObject({ status: 403, json: { code: 'approval_expired' } })
+
   const stopped = upload(world, chunked, body.length)
   const { id: other } = await asked()
   await stopped.taken
@@ -117,7 +147,9 @@ proxied(
     const { admin, asked, upstream } = world
     for (const headers of [withLength, chunked]) {
       const { answer, isTaken } = upload(world, headers, body.length)
-      await admin.decide((await asked()).id, 'approve')
+      const { id } = await asked()
+      expect(isTaken()).toBe(false)
+      await admin.decide(id, 'approve')
       expect((await answer).status).toBe(200)
       expect(isTaken()).toBe(true)
       expect(upstream.received.at(-1)).toMatchObject(whole)

@@ -122,20 +122,79 @@ proxied('either side that goes takes the other with it, and a stop ends both', a
   await third.closed
 })
 
-proxied('the stream of approvals and other upgrades are as they were', async (world) => {
-  const { admin, url, agent, upstream } = world
-  const stream = await admin.stream()
-  expect(stream.snapshot).toEqual([])
-  const { port } = new URL(url)
-  const socket = connect(Number(port), '127.0.0.1')
-  socket.write(
-    `GET /proxy/api/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${agent.secret}\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n`,
-  )
+/** All that comes on a connection that says these, each when the one before it is being answered. */
+async function raw(url: string, ...requests: string[]) {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
   let text = ''
+  const next = () => {
+    if ((text.match(/HTTP\/1\.1 \d/g) ?? []).length === sent) socket.write(requests[sent++] ?? '')
+  }
+  let sent = 0
   socket.on('data', (chunk: Buffer) => {
     text += chunk.toString('latin1')
+    next()
   })
+  next()
   await once(socket, 'close')
-  expect(text).toMatch(/^HTTP\/1\.1 400 /)
-  expect(upstream.connections).toBe(0)
+  return text
+}
+
+const H2C = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n'
+
+proxied('a client that offers HTTP/2 with every call is answered in HTTP/1.1, and goes on', async (world) => {
+  const { admin, url, agent, upstream } = world
+  expect((await admin.stream()).snapshot).toEqual([])
+  const head = `Host: x\r\nAuthorization: Bearer ${agent.secret}\r\n`
+  const text = await raw(
+    url,
+    `POST /proxy/api/x HTTP/1.1\r\n${head}${H2C}Content-Length: 5\r\n\r\nhello`,
+    `POST /proxy/api/y HTTP/1.1\r\n${head}${H2C}Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n`,
+    `GET /healthz HTTP/1.1\r\nHost: x\r\n${H2C}\r\n`,
+    `GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+  )
+  expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(Array(4).fill('HTTP/1.1 200'))
+  expect(upstream.received.map(({ body }) => body.toString())).toEqual(['hello', 'hi'])
+  for (const { headers } of upstream.received) expect(Object.keys(headers)).not.toContain('upgrade')
+})
+
+const WEBSOCKET =
+  'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n'
+
+proxied('an upgrade to where there is none is a plain call, and no body hides behind one', async (world) => {
+  const { url, agent, upstream } = world
+  const head = `Host: x\r\nAuthorization: Bearer ${agent.secret}\r\n${WEBSOCKET}`
+  for (const path of ['/healthz', '/nowhere', '/v1/stream/x'])
+    expect(
+      await raw(
+        url,
+        `GET ${path} HTTP/1.1\r\nHost: x\r\n${WEBSOCKET}\r\n`,
+        `GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+      ),
+    ).toMatch(/^HTTP\/1\.1 [\s\S]*HTTP\/1\.1 200/)
+  await raw(url, `GET /proxy/api/x HTTP/1.1\r\n${head}Connection: close\r\nContent-Length: 5\r\n\r\nhello`)
+  await raw(url, `GET /proxy/api/x HTTP/1.0\r\n${head}\r\n`)
+  expect(upstream.received.map(({ headers }) => headers.upgrade)).toEqual([undefined, undefined])
+  expect(upstream.received[0]?.body.toString()).toBe('hello')
+})
+
+proxied('an answered upgrade ends its connection, whoever asked and however badly', async ({ url }) => {
+  for (const [path, status] of [
+    ['/proxy/api/x', 401],
+    ['/proxy/%zz', 400],
+    ['/v1/stream', 401],
+  ])
+    expect(await raw(url, `GET ${path} HTTP/1.1\r\nHost: x\r\n${WEBSOCKET}\r\n`)).toMatch(
+      new RegExp(`^HTTP/1\\.1 ${status} [\\s\\S]*connection: close`, 'i'),
+    )
+})
+
+proxied('callers that left after an upgrade do not keep the server from stopping', async (world) => {
+  for (const upgrade of [H2C, WEBSOCKET]) {
+    const socket = connect(Number(new URL(world.url).port), '127.0.0.1')
+    socket.write(`GET /healthz HTTP/1.1\r\nHost: x\r\n${upgrade}\r\n`)
+    await once(socket, 'data')
+    socket.end()
+    await once(socket.resume(), 'close')
+  }
+  await world.stop()
 })

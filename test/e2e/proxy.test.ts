@@ -110,7 +110,7 @@ proxied('an upstream that is not there is a 404 that names it', async ({ call })
 })
 
 proxied('every method passes', async ({ call, upstream }) => {
-  const methods = METHODS.filter((method) => method !== 'CONNECT')
+  const methods = METHODS.filter((method) => method !== 'CONNECT' && method !== 'TRACE')
   for (const method of methods) expect([method, (await call(method, 'api/x')).status]).toEqual([method, 200])
   expect(upstream.received.map(({ method }) => method)).toEqual(methods)
 })

@@ -240,6 +240,21 @@ slackScenario('after a restart it is still one card, and clicks on it count', as
   expect((await agent.send('GET', `/v1/actions/${body.approvalId}`)).body).toMatchObject({ status: 'approved' })
 })
 
+slackScenario(
+  'a card that Slack took without an answer is found after a restart, and shows what was decided elsewhere',
+  async (world) => {
+    const { agent, admin, slack } = world
+    slack.fail('chat.postMessage', { silent: true })
+    const { body } = await agent.ask('kept.x', {}, later)
+    const card = await slack.card(() => true)
+    await world.restart()
+    await admin.decide(String(body.approvalId), 'approve')
+    await slack.until(() => textOf(card).includes('Approved by owner (http).'), 'the outcome')
+    expect(textOf(card)).not.toContain('countersign.approve')
+    expect(slack.cards()).toHaveLength(1)
+  },
+)
+
 const attempts: string[] = []
 slackScenario(
   'while Slack refuses the hold goes on, the failure is on record, and the card comes late',

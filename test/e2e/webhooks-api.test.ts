@@ -71,7 +71,7 @@ describe('an endpoint that the API makes', () => {
       url: 'https://example.com/a?token=hidden',
       description: 'ops',
       risks: ['high'],
-      callbackAs: 'alice',
+      callbackAs: 'owner',
     })
     expect(made.url).toBe('https://example.com/a?…')
     const change = { url: 'https://example.com/b', tools: ['mail.*'], enabled: false, callbackAs: null }

@@ -1,6 +1,11 @@
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { openDatabase } from '../../lib/adapters/sqlite/database.ts'
+import { MAIN_SCHEMA } from '../../lib/adapters/sqlite/schema.ts'
+import { auditApproval } from '../../lib/core/audit.ts'
 import { createLogger, type Logger } from '../../lib/runtime/logger.ts'
-import { type Problem, startWorld, type World } from '../support/server.ts'
+import { type Caller, type Problem, startWorld, type World } from '../support/server.ts'
+import { recordsIn } from '../support/stored-records.ts'
 import { startReceiver, verified, WEBHOOK_SECRET, type WebhookReceiver } from '../support/webhook-receiver.ts'
 
 const ASYNC = { headers: { prefer: 'respond-async' } }
@@ -48,7 +53,7 @@ describe('a link in a webhook', () => {
     const { status, body } = await post(approve, { reason: 'on call' })
     expect(status).toBe(200)
     expect(body).toMatchObject({ id, status: 'approved', reason: 'on call' })
-    expect(body.decidedBy).toMatchObject([{ name: 'alice', type: 'user', via: 'http' }])
+    expect(body.decidedBy).toMatchObject([{ name: 'alice', type: 'user', via: 'link' }])
     const { version } = await world.admin.record(id)
     expect(await post(approve)).toMatchObject({ status: 200, body: { status: 'approved', reason: 'on call' } })
     expect(await post(deny)).toMatchObject({
@@ -168,6 +173,88 @@ describe('a link in a webhook', () => {
   })
 })
 
+describe('a link of an endpoint that the API made', () => {
+  const create = (admin: Caller, body: object) =>
+    admin.send<Problem & { id: string; callbackAs: string | null }>('POST', '/v1/webhooks', { body })
+  const change = (admin: Caller, id: string, body: object) =>
+    admin.send<Problem>('PATCH', `/v1/webhooks/${id}`, { body })
+
+  async function startMade() {
+    const receiver = await startReceiver()
+    const world = await startWorld({ config: JSON.stringify({ network: NETWORK, approvers: [{ name: 'alice' }] }) })
+    const { body } = await create(world.admin, { url: receiver.url, callbackAs: 'owner' })
+    return { receiver, world, webhook: body.id }
+  }
+
+  test('votes for the admin who asked for it, and beside their own vote it counts for nothing', async () => {
+    const { receiver, world } = await startMade()
+    const { id, approve } = await linksOf(world, receiver, 'two.people')
+    expect(await world.admin.decide(id, 'approve')).toMatchObject({ status: 200, body: { status: 'pending' } })
+    expect(await post(approve)).toMatchObject({ status: 200, body: { status: 'pending' } })
+    expect((await world.admin.record(id)).votes).toMatchObject([{ by: { name: 'owner', via: 'http' } }])
+  })
+
+  test('votes in nobody else’s name: only the configuration may say so', async () => {
+    const { receiver, world, webhook } = await startMade()
+    const eve = await world.caller('eve', 'admin')
+    const refused = { status: 422, body: { code: 'invalid_body', errors: [{ path: 'callbackAs' }] } }
+    for (const callbackAs of ['alice', 'owner', 'nobody', 'Eve']) {
+      expect(await create(eve, { url: receiver.url, callbackAs })).toMatchObject(refused)
+      const { body: own } = await create(eve, { url: receiver.url })
+      expect(await change(eve, own.id, { callbackAs })).toMatchObject(refused)
+    }
+    const { body: made } = await create(eve, { url: receiver.url, callbackAs: 'eve' })
+    expect(made.callbackAs).toBe('eve')
+    // What votes for another goes nowhere else than that other said.
+    expect(await change(eve, webhook, { url: `${receiver.url}/eve` })).toMatchObject({
+      status: 422,
+      body: { code: 'invalid_body', errors: [{ path: 'url' }] },
+    })
+    expect(await change(eve, webhook, { description: 'looked at' })).toMatchObject({ status: 200 })
+    expect(await change(eve, webhook, { url: `${receiver.url}/eve`, callbackAs: null })).toMatchObject({ status: 200 })
+  })
+
+  test('leads nowhere once its endpoint votes for another, or has another URL', async () => {
+    const { receiver, world, webhook } = await startMade()
+    const first = await linksOf(world, receiver)
+    const eve = await world.caller('eve', 'admin')
+    expect(await change(eve, webhook, { callbackAs: 'eve' })).toMatchObject({ status: 200 })
+    expect(await post(first.approve)).toMatchObject({ status: 404, body: { code: 'approval_not_found' } })
+    const second = await linksOf(world, receiver)
+    expect(await change(eve, webhook, { url: `${receiver.url}?moved` })).toMatchObject({ status: 200 })
+    expect(await post(second.approve)).toMatchObject({ status: 404, body: { code: 'approval_not_found' } })
+    const third = await linksOf(world, receiver)
+    expect(await post(third.approve)).toMatchObject({ status: 200, body: { decidedBy: [{ name: 'eve' }] } })
+    expect((await world.admin.record(first.id)).status).toBe('pending')
+  })
+
+  test('decides nothing from the moment on that its endpoint is switched off, disabled or gone, by whichever process', async () => {
+    const { receiver, world, webhook } = await startMade()
+    const db = openDatabase(join(world.dataDir, 'countersign.db'), MAIN_SCHEMA)
+    const steps = [
+      [
+        () => db.prepare(`UPDATE webhooks SET doc = json_set(doc, '$.enabled', json('false')) WHERE id = ?`),
+        () => db.prepare(`UPDATE webhooks SET doc = json_set(doc, '$.enabled', json('true')) WHERE id = ?`),
+      ],
+      [
+        () => db.prepare(`UPDATE endpoint_health SET disabled_at = 1, disabled_reason = 'gone' WHERE endpoint = ?`),
+        () => db.prepare('UPDATE endpoint_health SET disabled_at = NULL, disabled_reason = NULL WHERE endpoint = ?'),
+      ],
+      [() => db.prepare('DELETE FROM webhooks WHERE id = ?')],
+    ]
+    for (const [off, on] of steps) {
+      const { id, approve } = await linksOf(world, receiver)
+      expect((await fetch(approve)).status).toBe(200)
+      off!().run(webhook)
+      expect(await post(approve)).toMatchObject({ status: 404, body: { code: 'approval_not_found' } })
+      expect((await fetch(approve)).status).toBe(404)
+      expect((await world.admin.record(id)).status).toBe('pending')
+      on?.().run(webhook)
+    }
+    db.close()
+  })
+})
+
 describe('an agent that does not wait', () => {
   const config = (hosts: string[]) =>
     JSON.stringify({ network: NETWORK, callbacks: { hosts, secret: WEBHOOK_SECRET }, webhooks: [] })
@@ -179,7 +266,7 @@ describe('an agent that does not wait', () => {
     ['deny', 'denied'],
   ])('is told at its callback when a person says %s', async (decision, status) => {
     const receiver = await startReceiver({ reply: (_got, count) => ({ status: count === 1 ? 503 : 204 }) })
-    const world = await startWorld({ config: config(['127.0.0.1']) })
+    const world = await startWorld({ config: config(['127.0.0.1:*']) })
     const { body } = await askFor(world, 'stripe.refund', `${receiver.url}?run=42`)
     await world.admin.decide(body.approvalId!, decision, { reason: 'so be it' })
     await receiver.until(() => receiver.received.length === 2, 'the second attempt')
@@ -195,12 +282,45 @@ describe('an agent that does not wait', () => {
 
   test('is told of what nobody decided, and of what was cancelled', async () => {
     const receiver = await startReceiver()
-    const world = await startWorld({ config: config(['127.0.0.1']) })
+    const world = await startWorld({ config: config(['127.0.0.1:*']) })
     await askFor(world, 'quick.thing', receiver.url)
     const { body } = await askFor(world, 'stripe.refund', receiver.url)
     await world.agent.send('DELETE', `/v1/actions/${body.approvalId}`)
     await receiver.until(() => receiver.received.length === 2, 'both')
     expect(receiver.received.map(({ body: { data } }) => data.status).sort()).toEqual(['cancelled', 'expired'])
+  })
+
+  test('may say so in a later call that joins; of several callbacks the first counts', async () => {
+    const [receiver, late, watcher] = [await startReceiver(), await startReceiver(), await startReceiver()]
+    const world = await startWorld({
+      config: JSON.stringify({
+        network: NETWORK,
+        callbacks: { hosts: ['127.0.0.1:*'], secret: WEBHOOK_SECRET },
+        webhooks: [{ id: 'ops', url: watcher.url, secret: WEBHOOK_SECRET }],
+      }),
+    })
+    const { body } = await world.agent.ask('stripe.refund', { amount: 5 }, ASYNC)
+    await watcher.until(() => watcher.received.length === 1, 'the request')
+    for (const callback of [`${receiver.url}?run=7`, late.url, `${receiver.url}?run=7`])
+      expect(await askFor(world, 'stripe.refund', callback)).toMatchObject({
+        status: 202,
+        body: { approvalId: body.approvalId },
+      })
+    await world.admin.decide(body.approvalId!, 'approve')
+    await receiver.until(() => receiver.received.length > 0, 'the callback')
+    await watcher.until(() => watcher.of('approval.decided').length === 1, 'the webhook')
+    expect(verified(receiver.received[0]!)).toMatchObject({ data: { id: body.approvalId, status: 'approved' } })
+    expect(receiver.received.map(({ path }) => path)).toEqual(['/hook?run=7'])
+    expect(late.received).toEqual([])
+    const { body: record } = await world.admin.send<{ history: { type: string }[] }>(
+      'GET',
+      `/v1/approvals/${body.approvalId}`,
+    )
+    expect(record.history.map(({ type }) => type)).toEqual(['requested', 'joined', 'approved'])
+    expect(JSON.stringify(record)).not.toContain('run=7')
+    await world.stop()
+    const [stored] = await recordsIn(world.dataDir)
+    expect(auditApproval(stored!)).toEqual([])
   })
 
   test('keeps its callback to itself: no list, stream or webhook shows it', async () => {
@@ -209,7 +329,7 @@ describe('an agent that does not wait', () => {
     const world = await startWorld({
       config: JSON.stringify({
         network: NETWORK,
-        callbacks: { hosts: ['127.0.0.1'], secret: WEBHOOK_SECRET },
+        callbacks: { hosts: ['127.0.0.1:*'], secret: WEBHOOK_SECRET },
         webhooks: [{ id: 'ops', url: watcher.url, secret: WEBHOOK_SECRET }],
       }),
     })

@@ -27,13 +27,13 @@ test('an endpoint is made, tested, listed, changed, rotated and deleted from a s
   expect(listed.out).toMatch(/^ID +STATE +SOURCE +WANTS +URL$/m)
   expect(listed.out).toMatch(new RegExp(`^${id} +ok +api +approval.requested, high, critical +${receiver.url}$`, 'm'))
 
-  const change = ['--tools', 'stripe.*,mail.*', '--risks', 'all', '--callback-as', 'alice', '--off']
+  const change = ['--tools', 'stripe.*,mail.*', '--risks', 'all', '--callback-as', 'owner', '--off']
   expect(await webhooks('update', id, ...change)).toMatchObject({ exit: 0 })
   const shown = await webhooks('show', id)
   expect(shown.out).toMatch(/^state +off$/m)
   expect(shown.out).toMatch(/^tools +stripe\.\*, mail\.\*$/m)
   expect(shown.out).toMatch(/^risks +all$/m)
-  expect(shown.out).toMatch(/^links as +alice$/m)
+  expect(shown.out).toMatch(/^links as +owner$/m)
   await webhooks('update', id, '--no-callback-as')
   expect(JSON.parse((await webhooks('show', id, '--json')).out)).toMatchObject({ callbackAs: null, enabled: false })
   expect(await webhooks('enable', id)).toMatchObject({ exit: 0, out: `enabled ${id}` })

@@ -29,7 +29,7 @@ await withBackend('webhooks of a fleet', findEngines, ({ kafka, mongo }) => {
         [
           `network: ${JSON.stringify({ allowPrivate: ['127.0.0.1'] })}`,
           `approvers: ${JSON.stringify([{ name: 'alice' }])}`,
-          `callbacks: ${JSON.stringify({ hosts: ['127.0.0.1'], ...hook })}`,
+          `callbacks: ${JSON.stringify({ hosts: ['127.0.0.1:*'], ...hook })}`,
           `webhooks: ${JSON.stringify([
             { id: 'quick', url: quick.url, callbackAs: 'alice', ...hook },
             { id: 'slow', url: slow.url, ...hook },

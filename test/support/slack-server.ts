@@ -12,6 +12,8 @@ export const TEAM = 'T0TEAM'
 
 /** The channels of the workspace, by name. */
 export const CHANNELS: Readonly<Record<string, string>> = { '#approvals': 'C0APPROVALS', '#finance': 'C0FINANCE' }
+const PRIVATE = new Set(['C0FINANCE'])
+export const APP = 'A0'
 
 type Json = Record<string, unknown>
 
@@ -32,7 +34,16 @@ export interface SlackCall {
   at: number
 }
 
-type Fault = { error: string } | { retryAfter: number } | { status: number } | { hang: true } | { lost: true }
+type Fault =
+  | { error: string }
+  | { retryAfter: number }
+  | { status: number }
+  /** Nothing is done, and nothing answered. */
+  | { hang: true }
+  /** It is done; the connection breaks before the answer. */
+  | { lost: true }
+  /** It is done, and never answered. */
+  | { silent: true }
 
 /** A Slack workspace on loopback: its Web API, Socket Mode, and people who click. */
 export class SlackServer {
@@ -47,6 +58,10 @@ export class SlackServer {
   connections = 0
   /** Whether the token may read the history of channels. */
   mayReadHistory = true
+  /** The types of channels that the token may list. */
+  readonly mayList = new Set(['public_channel', 'private_channel'])
+  /** The most that a page of a list holds. */
+  pageSize = 1_000
   readonly #faults = new Map<string, Fault[]>()
   readonly #triggers = new Map<string, number>()
   readonly #acks = new Map<string, (payload: unknown) => void>()
@@ -111,13 +126,13 @@ export class SlackServer {
   }
 
   /** What Slack sends when somebody presses a button of a card. */
-  press(card: SlackMessageSeen, actionId: string, user: string): Json {
+  press(card: SlackMessageSeen, actionId: string, user: string, team = TEAM): Json {
     const elements = card.blocks.flatMap((block) => (block.elements as Json[] | undefined) ?? [])
     const button = elements.find((each) => each.action_id === actionId)
     if (!button) throw new Error(`the card has no button ${actionId}: ${JSON.stringify(card)}`)
     return {
       type: 'block_actions',
-      ...this.#from(user),
+      ...this.#from(user, team),
       container: { type: 'message', message_ts: card.ts, channel_id: card.channel, is_ephemeral: false },
       channel: { id: card.channel, name: 'approvals' },
       message: { type: 'message', ts: card.ts, text: card.text, blocks: card.blocks },
@@ -128,20 +143,21 @@ export class SlackServer {
   }
 
   /** What Slack sends when somebody sends a modal with one input. */
-  submission(view: Json, text: string | null, user: string): Json {
+  submission(view: Json, text: string | null, user: string, team = TEAM): Json {
     const input = (view.blocks as Json[]).find(({ type }) => type === 'input')
     const { action_id: actionId } = (input?.element ?? {}) as { action_id?: string }
     const values = { [String(input?.block_id)]: { [String(actionId)]: { type: 'plain_text_input', value: text } } }
-    return { type: 'view_submission', ...this.#from(user), view: { ...view, id: 'V0', state: { values } } }
+    return { type: 'view_submission', ...this.#from(user, team), view: { ...view, id: 'V0', state: { values } } }
   }
 
-  #from(user: string): Json {
+  /** In a shared channel the workspace is the bot's, and the user's is another. */
+  #from(user: string, team: string): Json {
     const trigger = randomUUID()
     this.#triggers.set(trigger, Date.now())
     return {
-      user: { id: user, username: user, team_id: TEAM },
+      user: { id: user, username: user, team_id: team },
       team: { id: TEAM },
-      api_app_id: 'A0',
+      api_app_id: APP,
       trigger_id: trigger,
     }
   }
@@ -217,7 +233,7 @@ export class SlackServer {
     if (fault && 'error' in fault) return answer(200, { ok: false, error: fault.error })
     const result = this.#call(method, args)
     this.#changed()
-    // Slack did it, and its answer never arrives.
+    if (fault && 'silent' in fault) return
     if (fault && 'lost' in fault) return void request.socket.destroy()
     answer(200, typeof result === 'string' ? { ok: false, error: result } : { ok: true, ...result })
   }
@@ -226,7 +242,7 @@ export class SlackServer {
   #call(method: string, args: Json): Json | string {
     switch (method) {
       case 'auth.test':
-        return { team_id: TEAM, user_id: 'U0BOT', bot_id: 'B0BOT' }
+        return { team_id: TEAM, user_id: 'U0BOT', bot_id: 'B0BOT', app_id: APP }
       case 'apps.connections.open':
         return { url: `${this.url.replace('http', 'ws')}/link?ticket=${randomUUID()}` }
       case 'chat.postMessage':
@@ -245,7 +261,16 @@ export class SlackServer {
       case 'conversations.history': {
         if (!this.mayReadHistory) return 'missing_scope'
         if (!Object.values(CHANNELS).includes(String(args.channel))) return 'channel_not_found'
-        return { messages: this.cards(String(args.channel)).map(({ ts, text, metadata }) => ({ ts, text, metadata })) }
+        const newestFirst = this.cards(String(args.channel)).reverse()
+        const { page, next } = this.#page(newestFirst, args)
+        return { messages: page.map(({ ts, text, metadata }) => ({ ts, text, metadata })), ...next }
+      }
+      case 'conversations.list': {
+        const type = String(args.types)
+        if (!this.mayList.has(type)) return 'missing_scope'
+        const all = Object.entries(CHANNELS).filter(([, id]) => PRIVATE.has(id) === (type === 'private_channel'))
+        const { page, next } = this.#page([['#general', 'C0GENERAL'] as const, ...all], args)
+        return { channels: page.map(([name, id]) => ({ id, name: name.slice(1) })), ...next }
       }
       case 'views.open': {
         const issuedAt = this.#triggers.get(String(args.trigger_id))
@@ -262,6 +287,15 @@ export class SlackServer {
       }
       default:
         return 'unknown_method'
+    }
+  }
+
+  #page<T>(all: readonly T[], { cursor, limit }: Json): { page: T[]; next: Json } {
+    const from = Number(cursor ?? 0)
+    const to = from + Math.min(Number(limit), this.pageSize)
+    return {
+      page: all.slice(from, to),
+      next: { response_metadata: { next_cursor: to < all.length ? String(to) : '' } },
     }
   }
 

@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander'
 import { TOPICS } from '../../../lib/core/events.ts'
+import { shownHost } from '../../../lib/core/webhook-url.ts'
 import type { Deps } from '../deps.ts'
 import type { LocalData, LogLine } from '../local.ts'
 import { wholeNumber, withData } from '../options.ts'
@@ -69,7 +70,14 @@ function newest(data: LocalData, head: number, options: TailOptions): LogLine[] 
   }
 }
 
-const lineJson = ({ at, headers: _, ...rest }: LogLine): string => jsonText({ ...rest, at: new Date(at).toISOString() })
+const lineJson = ({ at, headers: _, ...rest }: LogLine): string =>
+  jsonText({ ...rest, data: withoutSecret(rest.data), at: new Date(at).toISOString() })
+
+/** A callback is the one thing on the log that may hold a secret. */
+function withoutSecret(data: unknown): unknown {
+  if (typeof data !== 'object' || data === null || !('callback' in data)) return data
+  return typeof data.callback === 'string' ? { ...data, callback: shownHost(data.callback) } : data
+}
 
 function lineText(entry: LogLine, { terminal }: Deps): string {
   const { colors } = terminal

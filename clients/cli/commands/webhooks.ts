@@ -115,7 +115,7 @@ const withSettings = (command: Command): Command =>
     .option('--events <a,b>', 'only these events, or all', wordsOf(NOTIFICATION_TYPES))
     .option('--tools <a,b>', 'only tools or targets that fit one of these globs, or all', wordsOf())
     .option('--risks <a,b>', 'only these risks, or all', wordsOf(RISKS))
-    .option('--callback-as <name>', 'put links into the body that decide in the name of this approver')
+    .option('--callback-as <name>', 'put links into the body that decide in the name of this approver: yourself')
     .option('--no-callback-as', 'no such links')
 
 /** Words with commas between them; `all` is none, which is no filter. */

@@ -31,6 +31,7 @@ export function createDiscordChannel({ id, url }: DiscordSettings, deps: JsonCha
 
   return {
     id,
+    tenant: deps.tenant,
     wants: deps.wants,
     async deliver(notification, { receipt, signal }) {
       const body = bodyOf(notification)

@@ -40,7 +40,8 @@ export function createEmailChannel(
     secure: smtp.security === 'tls',
     requireTLS: smtp.security === 'starttls',
     ignoreTLS: smtp.security === 'none',
-    tls: { minVersion: 'TLSv1.2', ...(smtp.ca === undefined ? {} : { ca: smtp.ca }) },
+    // Certificates are verified whatever NODE_TLS_REJECT_UNAUTHORIZED says.
+    tls: { minVersion: 'TLSv1.2', rejectUnauthorized: true, ...(smtp.ca === undefined ? {} : { ca: smtp.ca }) },
     ...(smtp.login === undefined ? {} : { auth: { user: smtp.login.user, pass: smtp.login.password } }),
     maxConnections: CONNECTIONS,
     maxMessages: MAILS_PER_CONNECTION,
@@ -55,6 +56,7 @@ export function createEmailChannel(
 
   return {
     id,
+    tenant: deps.tenant,
     wants: deps.wants,
     async deliver(notification, { receipt, signal }) {
       const link = deps.linkTo(notification.approval.id)

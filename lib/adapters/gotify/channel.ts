@@ -23,6 +23,7 @@ export function createGotifyChannel({ id, url, token, priority }: GotifySettings
   const target = `${url.replace(/\/+$/, '')}/message`
   return {
     id,
+    tenant: deps.tenant,
     wants: deps.wants,
     async deliver(notification, { signal }) {
       const text = notificationText(notification, { maxArgumentBytes: MAX_ARGUMENT_BYTES })

@@ -20,7 +20,7 @@ export interface ChildSettings {
 
 /** One life of a server's process. */
 export interface Child {
-  /** Rejects when the process is gone. */
+  /** Rejects when the process is gone, also while it is being written. */
   send(message: JsonObject): Promise<void>
   close(): Promise<void>
 }
@@ -44,11 +44,24 @@ export async function startChild(
   const say = lineLogger((line) => log.info({ server: name, line }, 'an MCP server wrote to stderr'))
   transport.stderr?.on('data', say)
   transport.onmessage = (message) => onMessage(message as unknown as JsonObject)
-  transport.onclose = onEnd
-  transport.onerror = (error) => log.warn({ server: name, err: error }, 'an MCP server said what is no message')
+  let leave = (_: Error) => {}
+  // The transport waits for a full pipe to drain, which that of a process that is gone never does.
+  const gone = new Promise<never>((_, reject) => {
+    leave = reject
+  })
+  gone.catch(() => {})
+  transport.onclose = () => {
+    leave(new Error('its process ended'))
+    onEnd()
+  }
+  transport.onerror = (error) => {
+    // Nobody reads any more, while something that it started may still hold its output open.
+    if ('code' in error && error.code === 'EPIPE') leave(error)
+    log.warn({ server: name, err: error }, 'an MCP server said what is no message')
+  }
   await transport.start()
   return {
-    send: (message) => transport.send(message as unknown as Parameters<typeof transport.send>[0]),
+    send: (message) => Promise.race([transport.send(message as unknown as Parameters<typeof transport.send>[0]), gone]),
     close: () => transport.close(),
   }
 }

@@ -13,7 +13,7 @@ export function createHttpUpstream(settings: { url: string; headers: Readonly<Re
   /** Errors of connections that were never there, so that nothing was sent. */
   const neverConnected = new WeakSet<object>()
   const connector = buildConnector({ timeout: CONNECT_WITHIN_MS })
-  const dispatcher = new Agent({
+  const agentOptions: Agent.Options = {
     headersTimeout: NO_TIMEOUT,
     bodyTimeout: NO_TIMEOUT,
     connect: (options, callback) =>
@@ -23,12 +23,14 @@ export function createHttpUpstream(settings: { url: string; headers: Readonly<Re
         if (error) callback(error, null)
         else if (socket) callback(null, socket)
       }),
-  })
+  }
+  const shared = new Agent(agentOptions)
+  const fresh = new Agent({ ...agentOptions, pipelining: 0 })
 
   return {
     async exchange(request) {
       try {
-        const response = await dispatcher.request({
+        const response = await (request.fresh ? fresh : shared).request({
           origin,
           path: `${pathname}${search}`,
           method: request.method,
@@ -43,7 +45,9 @@ export function createHttpUpstream(settings: { url: string; headers: Readonly<Re
         return { type: neverSent ? 'unreached' : 'lost', detail }
       }
     },
-    close: () => dispatcher.destroy(),
+    async close() {
+      await Promise.all([shared.destroy(), fresh.destroy()])
+    },
   }
 }
 
@@ -110,14 +114,24 @@ async function* eventsOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<McpEve
       retryMs = ms
     },
     onError: (error) => {
-      if (error.type === 'max-buffer-size-exceeded') failure = error
+      if (error.type === 'max-buffer-size-exceeded')
+        failure = new Error(`one of its messages is longer than ${MAX_MESSAGE_BYTES} bytes`)
     },
   })
-  for await (const chunk of body) {
-    parser.feed(decoder.decode(chunk, { stream: true }))
-    yield* found
-    found = []
-    if (failure) throw failure
+  const chunks = body[Symbol.asyncIterator]()
+  try {
+    for (;;) {
+      const next = await chunks.next().catch((error: unknown) => {
+        throw new Error(reasonOf(error))
+      })
+      if (next.done) return
+      parser.feed(decoder.decode(next.value, { stream: true }))
+      yield* found
+      found = []
+      if (failure) throw failure
+    }
+  } finally {
+    await chunks.return?.()
   }
 }
 

@@ -3,6 +3,7 @@ import type { Clock } from '../../ports/clock.ts'
 import type { McpReply } from '../../ports/mcp-upstream.ts'
 import { Channel } from './channel.ts'
 import { type Child, type ChildSettings, isRequest, isResponse, keyOf, type McpLog, startChild } from './child.ts'
+import { MAX_WAITING_BYTES } from './limits.ts'
 
 /** A process that dies sooner than this after its start counts as failing. */
 const STABLE_MS = 10_000
@@ -21,6 +22,9 @@ const MAX_BACKLOG = 256
  */
 export class StdioSession {
   readonly id: string
+  /** Whose it is. */
+  readonly agent: string
+  readonly #room: Promise<unknown>
   readonly #settings: ChildSettings
   readonly #clock: Clock
   readonly #log: McpLog
@@ -37,10 +41,21 @@ export class StdioSession {
   readonly #pending = new Map<string, { channel: Channel; token: string | undefined }>()
   #listener: Channel | undefined
   #backlog: string[] = []
+  #backlogBytes = 0
   lastUsedAt: number
 
-  constructor(deps: { id: string; settings: ChildSettings; clock: Clock; log: McpLog }) {
+  /** `room` resolves when its process may start. */
+  constructor(deps: {
+    id: string
+    agent: string
+    room?: Promise<unknown>
+    settings: ChildSettings
+    clock: Clock
+    log: McpLog
+  }) {
     this.id = deps.id
+    this.agent = deps.agent
+    this.#room = deps.room ?? Promise.resolve()
     this.#settings = deps.settings
     this.#clock = deps.clock
     this.#log = deps.log
@@ -49,7 +64,16 @@ export class StdioSession {
 
   /** Nobody waits for an answer, and nobody listens. */
   get isIdle(): boolean {
-    return this.#pending.size === 0 && this.#listener === undefined
+    return this.#rests && this.#listener === undefined
+  }
+
+  /** Its process has ended, and nothing has started it again. */
+  get isDead(): boolean {
+    return this.#rests && this.#child === undefined
+  }
+
+  get #rests(): boolean {
+    return this.#pending.size === 0 && this.#starting === undefined
   }
 
   /** Sends a message of the client. */
@@ -70,18 +94,15 @@ export class StdioSession {
     if (message.method === 'notifications/initialized') this.#initialized = true
     if (!isRequest(message)) {
       if (message.method === 'notifications/cancelled') this.#giveUp(message)
-      return child.send(message).then(
-        () => ({ type: 'accepted', session: this.id }),
-        () => ({ type: 'lost', detail: 'its process ended' }),
-      )
+      return sent(child, message, signal).then(() => ({ type: 'accepted', session: this.id }), lost)
     }
     const channel = openChannel(signal, () => this.#forget(key, channel))
     this.#pending.set(key, { channel, token: tokenOf(message) })
     try {
-      await child.send(message)
-    } catch {
+      await sent(child, message, signal)
+    } catch (error) {
       this.#forget(key, channel)
-      return { type: 'lost', detail: 'its process ended' }
+      return lost(error)
     }
     return { type: 'messages', session: this.id, streamed: true, events: channel }
   }
@@ -97,6 +118,7 @@ export class StdioSession {
     this.#listener = channel
     for (const data of this.#backlog) channel.put(data)
     this.#backlog = []
+    this.#backlogBytes = 0
     return { type: 'messages', session: this.id, streamed: true, events: channel }
   }
 
@@ -122,6 +144,7 @@ export class StdioSession {
   }
 
   async #start(isHandshake: boolean): Promise<void> {
+    await this.#room
     const backoff =
       this.#failures === 0 ? 0 : Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (this.#failures - 1))
     const wait = this.#endedAt + backoff - this.#clock.now()
@@ -157,13 +180,17 @@ export class StdioSession {
     const id = `countersign-${life}`
     const channel = new Channel(() => this.#forget(keyOf(id), channel))
     this.#pending.set(keyOf(id), { channel, token: undefined })
-    const cancel = this.#clock.after(HANDSHAKE_WITHIN_MS, () => channel.end(new Error('no answer to initialize')))
+    const late = new AbortController()
+    const cancel = this.#clock.after(HANDSHAKE_WITHIN_MS, () => {
+      late.abort()
+      channel.end(new Error('no answer to initialize'))
+    })
     try {
-      await child.send({ ...initialize, id })
+      await sent(child, { ...initialize, id }, late.signal)
       let answered = false
       for await (const { data } of channel) answered ||= 'result' in (JSON.parse(data) as JsonObject)
       if (!answered) throw new Error('no answer to initialize')
-      if (this.#initialized) await child.send({ jsonrpc: '2.0', method: 'notifications/initialized' })
+      if (this.#initialized) await sent(child, { jsonrpc: '2.0', method: 'notifications/initialized' }, late.signal)
       this.#log.info({ server: this.#settings.name }, 'an MCP server was started again')
     } finally {
       cancel()
@@ -194,8 +221,16 @@ export class StdioSession {
     }
     const related = this.#relatedTo(message) ?? this.#listener ?? this.#newest()
     if (related) related.put(data)
-    else if (this.#backlog.length < MAX_BACKLOG) this.#backlog.push(data)
-    else if (isRequest(message)) this.#answerForNobody(message)
+    else if (!this.#keep(data) && isRequest(message)) this.#answerForNobody(message)
+  }
+
+  /** For who listens later; false when there is no room for it. */
+  #keep(data: string): boolean {
+    const bytes = this.#backlogBytes + Buffer.byteLength(data)
+    if (this.#backlog.length >= MAX_BACKLOG || bytes > MAX_WAITING_BYTES) return false
+    this.#backlog.push(data)
+    this.#backlogBytes = bytes
+    return true
   }
 
   /** The stream of the request whose progress this tells. */
@@ -241,6 +276,27 @@ function openChannel(signal: AbortSignal, onLeave: () => void): Channel {
   signal.addEventListener('abort', end, { once: true })
   return channel
 }
+
+/** Rejects when the process ends, or the signal says so, before the message is written. */
+async function sent(child: Child, message: JsonObject, signal: AbortSignal): Promise<void> {
+  let end = () => {}
+  const ended = new Promise<never>((_, reject) => {
+    end = () => reject(new Error('the exchange was ended while the message was written'))
+  })
+  signal.addEventListener('abort', end, { once: true })
+  if (signal.aborted) end()
+  try {
+    await Promise.race([child.send(message), ended])
+  } finally {
+    signal.removeEventListener('abort', end)
+  }
+}
+
+/** A part of the message may be there. */
+const lost = (error: unknown): McpReply => ({
+  type: 'lost',
+  detail: error instanceof Error && !('code' in error) ? error.message : 'its process ended',
+})
 
 function tokenOf({ params }: JsonObject): string | undefined {
   const meta = isJsonObject(params) ? params._meta : undefined

@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../core/canonical-json.ts'
 import type { Clock } from '../../ports/clock.ts'
-import type { McpUpstream } from '../../ports/mcp-upstream.ts'
+import type { McpReply, McpUpstream } from '../../ports/mcp-upstream.ts'
 import type { ChildSettings, McpLog } from './child.ts'
 import { refused, StdioSession } from './stdio-session.ts'
 
@@ -8,7 +8,8 @@ const LOOK_FOR_IDLE_EVERY_MS = 1_000
 
 /**
  * An MCP server that is started here, behind the same face as one that speaks Streamable HTTP: `initialize` begins a
- * session with a process of its own, so that no client sees the state of another.
+ * session with a process of its own, so that no client sees the state of another. An agent has at most half of the
+ * sessions; where there is room for no more, its longest idle one makes way.
  */
 export function createStdioUpstream(deps: {
   settings: ChildSettings & { maxSessions: number; idleMs: number }
@@ -32,22 +33,43 @@ export function createStdioUpstream(deps: {
     await session.close().catch((error: unknown) => log.warn({ server: settings.name, err: error }, 'did not close'))
   }
 
-  function begin(): StdioSession | undefined {
-    if (sessions.size >= settings.maxSessions) return undefined
-    const session = new StdioSession({ id: newId(), settings, clock, log })
+  const share = Math.ceil(settings.maxSessions / 2)
+
+  /** A session that makes way; undefined when none does. What a dead process has left goes first, whosever it is. */
+  function leaver(all: StdioSession[], own: StdioSession[]): StdioSession | undefined {
+    const dead = (own.length >= share ? own : all).filter(({ isDead }) => isDead)
+    const idle = own.filter(({ isIdle }) => isIdle)
+    return longestIdle(dead) ?? longestIdle(idle)
+  }
+
+  function begin(agent: string): StdioSession | McpReply {
+    const all = [...sessions.values()]
+    const own = all.filter((each) => each.agent === agent)
+    let room: Promise<void> | undefined
+    if (own.length >= share || all.length >= settings.maxSessions) {
+      const leaving = leaver(all, own)
+      if (!leaving && own.length >= share)
+        return refused(
+          429,
+          `This agent has ${share} sessions with this server, which is its limit, and all are in use.`,
+        )
+      if (!leaving) return refused(429, `This server has ${settings.maxSessions} sessions, which is its limit.`)
+      room = end(leaving)
+    }
+    const session = new StdioSession({ id: newId(), agent, settings, clock, log, ...(room && { room }) })
     sessions.set(session.id, session)
     return session
   }
 
   return {
-    async exchange({ method, session: id, message, signal }) {
+    async exchange({ method, agent, session: id, message, signal }) {
       if (closed) return { type: 'unreached', detail: 'the gate is shutting down' }
       if (id === null) {
         const opening = message === null ? undefined : (JSON.parse(message) as JsonObject)
         if (opening?.method !== 'initialize')
           return refused(400, 'This server keeps sessions: initialize first, and send Mcp-Session-Id.')
-        const session = begin()
-        if (!session) return refused(429, `This server has ${settings.maxSessions} sessions, which is its limit.`)
+        const session = begin(agent)
+        if (!(session instanceof StdioSession)) return session
         const reply = await session.post(opening, signal)
         if (reply.type !== 'messages') await end(session)
         return reply
@@ -71,3 +93,9 @@ export function createStdioUpstream(deps: {
     },
   }
 }
+
+const longestIdle = (sessions: StdioSession[]): StdioSession | undefined =>
+  sessions.reduce<StdioSession | undefined>(
+    (first, each) => (first && first.lastUsedAt <= each.lastUsedAt ? first : each),
+    undefined,
+  )

@@ -113,6 +113,14 @@ export function createMongoDeliveryStore({ db, clock }: { db: Db; clock: Clock }
         const options = { ...READ, sort: { version: -1 }, projection: { receipt: 1 } } as const
         return (await deliveries.findOne({ approvalId, endpoint, receipt: { $ne: null } }, options))?.receipt ?? null
       }),
+    withOutcome: (approvalIds) =>
+      call(async () => {
+        if (approvalIds.length === 0) return new Set()
+        const fits = { approvalId: { $in: [...approvalIds] }, type: 'approval.decided' as const }
+        const options = { ...READ, projection: { _id: 0, approvalId: 1 } } as const
+        const found = await deliveries.find(fits, options).toArray()
+        return new Set(found.flatMap(({ approvalId }) => approvalId ?? []))
+      }),
     list: ({ tenant, endpoint, status, after, limit }) =>
       call(async () => {
         const filter: Filter<DeliveryDocument> = {

@@ -1,7 +1,7 @@
 import { type Db, MongoServerError } from 'mongodb'
 import { CountersignError } from '../../core/errors.ts'
 import type { Clock } from '../../ports/clock.ts'
-import type { EndpointHealth, Webhook, WebhookStore } from '../../ports/webhook-store.ts'
+import { type EndpointHealth, FAILING_PAUSE_MS, type Webhook, type WebhookStore } from '../../ports/webhook-store.ts'
 import { inTime } from './availability.ts'
 import { DUPLICATE_KEY } from './bulk.ts'
 import { endpointHealthIn, webhooksIn } from './collections.ts'
@@ -48,12 +48,13 @@ export function createMongoWebhookStore({ db, clock }: { db: Db; clock: Clock })
     health: () => call(async () => (await healths.find({}, { sort: { _id: 1 } }).toArray()).map(healthOf)),
     noted: ({ endpoint, tenant, at, succeeded }) => {
       const isLate = { $lt: [at, '$lastAttemptAt'] }
+      // Of one that was never tried, it is null.
+      const isAnew = { $gt: [{ $subtract: [at, '$lastAttemptAt'] }, FAILING_PAUSE_MS] }
+      const failingSince = { $cond: [isAnew, at, { $ifNull: ['$failingSince', at] }] }
       const change = {
         tenant: { $ifNull: ['$tenant', { $literal: tenant }] },
         disabled: { $ifNull: ['$disabled', null] },
-        failingSince: {
-          $cond: [isLate, '$failingSince', succeeded ? null : { $ifNull: ['$failingSince', at] }],
-        },
+        failingSince: { $cond: [isLate, '$failingSince', succeeded ? null : failingSince] },
         lastAttemptAt: { $max: ['$lastAttemptAt', at] },
         lastSuccessAt: succeeded ? { $max: ['$lastSuccessAt', at] } : { $ifNull: ['$lastSuccessAt', null] },
       }

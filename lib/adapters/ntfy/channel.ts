@@ -33,6 +33,7 @@ const TAGS: Record<NotificationText['mood'], string> = {
 export function createNtfyChannel({ id, url, topic, token, priority }: NtfySettings, deps: JsonChannelDeps): Channel {
   return {
     id,
+    tenant: deps.tenant,
     wants: deps.wants,
     async deliver(notification, { signal }) {
       const text = notificationText(notification, { maxArgumentBytes: MAX_ARGUMENT_BYTES })

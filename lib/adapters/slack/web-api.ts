@@ -5,12 +5,21 @@ import {
   WebAPIRequestError,
   WebClient,
 } from '@slack/web-api'
-import { type MessagePlace, type SlackApi, type SlackBlock, SlackError, type SlackUser } from '../../ports/slack.ts'
+import {
+  type MessagePlace,
+  type SlackApi,
+  type SlackBlock,
+  SlackError,
+  type SlackHome,
+  type SlackUser,
+} from '../../ports/slack.ts'
+import { ChannelIds, nextCursorOf } from './channel-ids.ts'
 import { quietLogger, type SlackLogger } from './quiet-logger.ts'
 
 /** Marks our messages in their metadata, which people do not see. */
 const ABOUT = 'countersign_approval'
-const HISTORY_LIMIT = 200
+const HISTORY_PAGE = 200
+const MOST_HISTORY_PAGES = 10
 
 /** Text is text: nothing in it becomes a link or a mention, and nothing is unfolded. */
 const LITERAL = { parse: 'none', link_names: false, unfurl_links: false, unfurl_media: false } as const
@@ -40,13 +49,12 @@ export function createSlackApi(options: {
     }
   }
 
-  let knownTeam: string | undefined
-  /** By the name that it was posted to: only posting takes names. */
-  const channelIds = new Map<string, string>()
+  let home: SlackHome | undefined
+  const channelIds = new ChannelIds(call)
   return {
-    async team() {
-      knownTeam ??= textOf((await call('auth.test', {})).team_id)
-      return knownTeam
+    async home() {
+      home ??= homeOf(await call('auth.test', {}))
+      return home
     },
     async post(channel, { text, blocks }, { thread, about } = {}) {
       const answer = await call('chat.postMessage', {
@@ -55,24 +63,26 @@ export function createSlackApi(options: {
         ...(about === undefined ? {} : { metadata: { event_type: ABOUT, event_payload: { about } } }),
       })
       const place = { channel: textOf(answer.channel), ts: textOf(answer.ts) }
-      channelIds.set(channel, place.channel)
+      channelIds.learn(channel, place.channel)
       return place
     },
     async update({ channel, ts }, { text, blocks }) {
       await call('chat.update', { channel, ts, text, blocks, parse: 'none', link_names: false })
     },
     async find(name, about, since) {
-      const channel = channelIds.get(name) ?? name
-      try {
-        const oldest = String(Math.floor(since / 1000))
-        const args = { channel, oldest, limit: HISTORY_LIMIT, include_all_metadata: true }
-        const { messages } = await call('conversations.history', args)
-        return Array.isArray(messages) ? placeAmong(messages, channel, about) : undefined
-      } catch (error) {
-        // A name that nothing was posted to yet, or a token without the scope: then nothing can be found.
-        if (error instanceof SlackError && NOT_READABLE.has(error.reason)) return undefined
-        throw error
+      const channel = await channelIds.of(name)
+      if (channel === undefined) return undefined
+      const oldest = String(Math.floor(since / 1000))
+      let cursor = ''
+      for (let page = 0; page < MOST_HISTORY_PAGES; page++) {
+        const args = { channel, oldest, limit: HISTORY_PAGE, include_all_metadata: true }
+        const answer = await call('conversations.history', cursor === '' ? args : { ...args, cursor })
+        if (!Array.isArray(answer.messages)) throw new SlackError('malformed_answer')
+        const place = placeAmong(answer.messages, channel, about)
+        cursor = nextCursorOf(answer)
+        if (place || cursor === '') return place
       }
+      throw new SlackError('history_too_long')
     },
     async whisper(channel, user, text) {
       await call('chat.postEphemeral', { channel, user, text, parse: 'none', link_names: false })
@@ -85,8 +95,6 @@ export function createSlackApi(options: {
     },
   }
 }
-
-const NOT_READABLE = new Set(['missing_scope', 'channel_not_found', 'not_in_channel', 'no_permission'])
 
 function placeAmong(messages: unknown[], channel: string, about: string): MessagePlace | undefined {
   for (const message of messages) {
@@ -112,20 +120,38 @@ function userOf(found: unknown): SlackUser {
   }
 }
 
+function homeOf({ team_id: teamId, app_id: appId }: Record<string, unknown>): SlackHome {
+  return { teamId: textOf(teamId), appId: typeof appId === 'string' && appId !== '' ? appId : null }
+}
+
 function textOf(value: unknown): string {
   if (typeof value !== 'string' || value === '') throw new SlackError('malformed_answer')
   return value
 }
 
+/** Slack's words for what broke on its side, perhaps after it was done. */
+const BROKEN = new Set(['internal_error', 'fatal_error', 'service_unavailable', 'request_timeout'])
+/** No connection came about. */
+const UNCONNECTED = new Set([
+  ...['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT'],
+])
+
 function asSlackError(error: unknown): SlackError {
   if (error instanceof WebAPIRateLimitedError)
-    return new SlackError('ratelimited', { status: 429, retryAfterMs: error.retryAfter * 1000 })
-  if (error instanceof WebAPIPlatformError) return new SlackError(word(error.data.error), { status: 200 })
-  if (error instanceof WebAPIHTTPError) return new SlackError(`http_${error.statusCode}`, { status: error.statusCode })
+    return new SlackError('ratelimited', { status: 429, retryAfterMs: error.retryAfter * 1000, isUntaken: true })
+  if (error instanceof WebAPIPlatformError) {
+    const reason = word(error.data.error)
+    return new SlackError(reason, { status: 200, isUntaken: !BROKEN.has(reason) })
+  }
+  if (error instanceof WebAPIHTTPError) {
+    const { statusCode: status } = error
+    return new SlackError(`http_${status}`, { status, isUntaken: status >= 400 && status < 500 && status !== 408 })
+  }
+  if (!(error instanceof WebAPIRequestError)) return new SlackError('unreachable', { cause: error })
   // Only the name of what went wrong: an error of the network may quote what was sent.
-  const reason =
-    error instanceof WebAPIRequestError && error.original.name === 'TimeoutError' ? 'timeout' : 'unreachable'
-  return new SlackError(reason, { cause: error })
+  const reason = error.original.name === 'TimeoutError' ? 'timeout' : 'unreachable'
+  const { code } = (error.original.cause ?? {}) as { code?: unknown }
+  return new SlackError(reason, { cause: error, isUntaken: typeof code === 'string' && UNCONNECTED.has(code) })
 }
 
 /** Slack's own words are short and plain; anything else is not repeated. */

@@ -9,10 +9,16 @@ export interface ApprovalStoreDeps {
   /** A database of MAIN_SCHEMA, and its group commit. */
   db: Database
   groupCommit: GroupCommit
+  /** Hears of records that cannot be read. */
+  log?: { error(fields: object, text: string): void }
 }
 
 const SCAN_PAGE = 200
 const PRUNE_BATCH = 500
+/** How many unreadable records the log hears of, each once. */
+const TOLD = 1_000
+/** How many of them a line names. */
+const NAMED = 10
 
 const CHANGING = ['version', 'status', 'due_at', 'ended_at', 'outbox_at', 'outbox', 'doc'] as const
 /** Said once, by the request. To set them again would rewrite their indexes too. */
@@ -30,7 +36,7 @@ const LASTING = [
 const COLUMNS = [...CHANGING, ...LASTING]
 
 /** Records as JSON, with a column for what is searched. `close` leaves the database open: it belongs to its opener. */
-export function createApprovalStore({ db, groupCommit }: ApprovalStoreDeps): ApprovalStore {
+export function createApprovalStore({ db, groupCommit, log }: ApprovalStoreDeps): ApprovalStore {
   const insert = db.prepare(
     `INSERT INTO approvals (${COLUMNS.join(', ')}) VALUES (${COLUMNS.map(() => '?').join(', ')})
      ON CONFLICT (id) DO NOTHING`,
@@ -48,9 +54,11 @@ export function createApprovalStore({ db, groupCommit }: ApprovalStoreDeps): App
        AND (status <> 'denied' OR ended_at >= ?)
      ORDER BY requested_at, id`,
   )
-  const due = db.prepare('SELECT doc, outbox FROM approvals WHERE due_at <= ? ORDER BY due_at LIMIT ?')
+  const due = db.prepare('SELECT id, doc, outbox FROM approvals WHERE due_at <= ? ORDER BY due_at LIMIT ? OFFSET ?')
   const nextDue = db.prepare('SELECT due_at AS dueAt FROM approvals WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1')
-  const owing = db.prepare('SELECT doc, outbox FROM approvals WHERE outbox_at IS NOT NULL ORDER BY outbox_at LIMIT ?')
+  const owing = db.prepare(
+    'SELECT id, doc, outbox FROM approvals WHERE outbox_at IS NOT NULL ORDER BY outbox_at LIMIT ? OFFSET ?',
+  )
   const outboxOf = db.prepare('SELECT outbox FROM approvals WHERE id = ?')
   const setOutbox = db.prepare('UPDATE approvals SET outbox = ?, outbox_at = ? WHERE id = ?')
   const page = db.prepare(
@@ -93,6 +101,36 @@ export function createApprovalStore({ db, groupCommit }: ApprovalStoreDeps): App
       .map(({ row }) => approvalFrom(byRow.get(row)))
   }
 
+  const told = new Set<string>()
+  /** The first ones that can be read: a row that was spoilt must not stop what is behind it. */
+  function readable(limit: number, rowsOf: (limit: number, offset: number) => NamedRow[]): Approval[] {
+    const found: Approval[] = []
+    const unreadable: string[] = []
+    let offset = 0
+    for (let isMore = true; isMore && found.length < limit; ) {
+      const wanted = limit - found.length
+      const rows = rowsOf(wanted, offset)
+      for (const row of rows) {
+        const approval = readOrUndefined(row)
+        if (approval) found.push(approval)
+        else if (!told.has(row.id)) unreadable.push(row.id)
+      }
+      offset += rows.length
+      isMore = rows.length === wanted
+    }
+    tellOf(unreadable.slice(0, TOLD - told.size))
+    return found
+  }
+
+  function tellOf(unreadable: readonly string[]): void {
+    for (const id of unreadable) told.add(id)
+    if (unreadable.length > 0)
+      log?.error(
+        { count: unreadable.length, approvals: unreadable.slice(0, NAMED) },
+        'stored approvals cannot be read; they are passed over',
+      )
+  }
+
   async function* scan(): AsyncIterable<Approval> {
     let requestedAt = Number.MIN_SAFE_INTEGER
     let id = ''
@@ -125,9 +163,9 @@ export function createApprovalStore({ db, groupCommit }: ApprovalStoreDeps): App
       read(() => new Map(countPending.all().map((row): [string, number] => [row.tenant, row.pending]))),
     findByFingerprint: (fingerprint, deniedSince) =>
       read(() => byFingerprint.all(fingerprint, deniedSince).map(approvalFrom)),
-    findDue: (now, limit) => read(() => due.all(now, limit).map(approvalFrom)),
+    findDue: (now, limit) => read(() => readable(limit, (...page) => due.all(now, ...page))),
     nextDueAt: () => read(() => nextDue.get()?.dueAt),
-    findOutbox: (limit) => read(() => owing.all(limit).map(approvalFrom)),
+    findOutbox: (limit) => read(() => readable(limit, (...page) => owing.all(...page))),
     clearOutbox: (id, eventIds) => {
       const published = new Set(eventIds)
       return write(() => {
@@ -160,6 +198,10 @@ export function createApprovalStore({ db, groupCommit }: ApprovalStoreDeps): App
 interface ApprovalRow {
   doc: string
   outbox: string
+}
+
+interface NamedRow extends ApprovalRow {
+  id: string
 }
 
 interface FoundRow {
@@ -201,6 +243,15 @@ function lastingOf({ id, tenant, requestedAt, action, agent, risk }: Approval): 
 }
 
 const approvalFrom = ({ doc, outbox }: ApprovalRow): Approval => ({ ...JSON.parse(doc), outbox: JSON.parse(outbox) })
+
+function readOrUndefined(row: NamedRow): Approval | undefined {
+  try {
+    const approval = approvalFrom(row)
+    return approval.id === row.id && Array.isArray(approval.outbox) ? approval : undefined
+  } catch {
+    return undefined
+  }
+}
 
 const newestFirst = (a: FoundRow, b: FoundRow): number =>
   b.requestedAt - a.requestedAt || (a.id < b.id ? 1 : a.id > b.id ? -1 : 0)

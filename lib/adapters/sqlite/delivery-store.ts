@@ -94,6 +94,7 @@ export function createDeliveryStore({ db, groupCommit }: DeliveryStoreDeps): Del
     `SELECT receipt FROM deliveries WHERE approval_id = ? AND endpoint = ? AND receipt IS NOT NULL
      ORDER BY version DESC LIMIT 1`,
   )
+  const outcome = db.prepare(`SELECT 1 FROM deliveries WHERE approval_id = ? AND type = 'approval.decided' LIMIT 1`)
   const page = db.prepare(
     `SELECT ${FIELDS} FROM deliveries
      WHERE endpoint = ? AND status = ? AND (created_at, id) < (?, ?) AND tenant = ?
@@ -209,6 +210,7 @@ export function createDeliveryStore({ db, groupCommit }: DeliveryStoreDeps): Del
         }
       }),
     receipt: (endpoint, approvalId) => read(() => receipt.get(approvalId, endpoint)?.receipt ?? null),
+    withOutcome: (approvalIds) => read(() => new Set(approvalIds.filter((id) => outcome.get(id) !== undefined))),
     list: ({ tenant, endpoint, status, after, limit }) =>
       read(() => {
         const { createdAt, id } = after ?? { createdAt: Number.MAX_SAFE_INTEGER, id: '' }

@@ -1,5 +1,5 @@
 import { CountersignError } from '../../core/errors.ts'
-import type { EndpointHealth, Webhook, WebhookStore } from '../../ports/webhook-store.ts'
+import { type EndpointHealth, FAILING_PAUSE_MS, type Webhook, type WebhookStore } from '../../ports/webhook-store.ts'
 import type { Database } from './database.ts'
 import type { GroupCommit } from './group-commit.ts'
 
@@ -24,6 +24,7 @@ export function createWebhookStore({ db, groupCommit }: { db: Database; groupCom
        failing_since = CASE
          WHEN :at < last_attempt_at THEN failing_since
          WHEN :succeeded THEN NULL
+         WHEN :at - last_attempt_at > ${FAILING_PAUSE_MS} THEN :at
          ELSE coalesce(failing_since, :at) END,
        last_attempt_at = max(coalesce(last_attempt_at, :at), :at),
        last_success_at = iif(:succeeded, max(coalesce(last_success_at, :at), :at), last_success_at)

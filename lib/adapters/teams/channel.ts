@@ -26,6 +26,7 @@ const COLOURS: Record<NotificationText['mood'], string> = {
 export function createTeamsChannel({ id, url }: TeamsSettings, deps: JsonChannelDeps): Channel {
   return {
     id,
+    tenant: deps.tenant,
     wants: deps.wants,
     async deliver(notification, { signal }) {
       const content = cardOf(notificationText(notification, LIMITS), deps.linkTo(notification.approval.id))

@@ -69,7 +69,8 @@ export function guardedConnector(deps: { allowPrivate: readonly string[]; lookup
     }
   const connectors = {
     'http:': buildConnector({ timeout: CONNECT_MS, lookup: lookupFor('http:') }),
-    'https:': buildConnector({ timeout: CONNECT_MS, lookup: lookupFor('https:') }),
+    // Said here, it holds whatever NODE_TLS_REJECT_UNAUTHORIZED says.
+    'https:': buildConnector({ timeout: CONNECT_MS, lookup: lookupFor('https:'), rejectUnauthorized: true }),
   }
 
   return (options, callback) => {

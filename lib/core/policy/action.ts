@@ -33,10 +33,11 @@ export interface ToolAction extends Acting {
 export type RequestBody =
   | { state: 'none' }
   | { state: 'whole'; value: Json }
-  /** Longer than what is read ahead. */
-  | { state: 'partly' }
-  /** Not valid for its declared type, a key given twice, an unknown charset or encoding. */
-  | { state: 'unjudgeable' }
+  /**
+   * `partly`: longer than what is read ahead. `unjudgeable`: not valid for its declared type, a key given twice, an
+   * unknown charset or encoding. `mayOverrideMethod`: see `mentionsMethod`; nothing of it was seen where it is left out.
+   */
+  | { state: 'partly' | 'unjudgeable'; mayOverrideMethod?: boolean }
 
 /** A request on its way to an upstream. What is judged here is what must be forwarded. */
 export interface HttpAction extends Acting {

@@ -1,7 +1,7 @@
 import { compileExpression } from './expression.ts'
-import { type Facts, foldQueryName, UNREADABLE } from './facts.ts'
+import { type Facts, foldedSteps, UNREADABLE } from './facts.ts'
 import { compileOperator, inWords } from './operator.ts'
-import { type Path, type Step, valuesAt } from './path.ts'
+import { type Path, valuesAt } from './path.ts'
 import type { Condition, PathCondition } from './policy.ts'
 import { commandFits } from './shell/command-fit.ts'
 import type { CommandSpec } from './shell/command-spec.ts'
@@ -120,13 +120,21 @@ function compileCommand({ command, path }: { command: CommandSpec; path: Path },
 
 type Finder = (facts: Facts) => ReturnType<typeof valuesAt> | typeof UNREADABLE
 
-/** `lenient` also takes what may stand for a list, and what may be read as another name in a query. */
+/**
+ * `lenient` also takes what may stand for a list, and keys of queries and bodies that servers may read as the same.
+ * What lies beneath a body that is text cannot be read: its server may take it for YAML, XML or a form.
+ */
 function finder({ root, steps }: Path, lenient: boolean): Finder {
-  const isLoose = root === 'query' && lenient
-  const taken: Step[] = isLoose ? steps.map((step) => ('key' in step ? { key: foldQueryName(step.key) } : step)) : steps
+  const isSpelledFreely = root === 'query' || root === 'body'
+  const looksInsideBody = root === 'body' && steps.some((step) => !('every' in step))
+  const taken = lenient ? foldedSteps(steps) : steps
   return (facts) => {
-    const start = facts.root(root, isLoose)
-    if (start === UNREADABLE) return UNREADABLE
-    return start === undefined ? { values: [], whole: false } : valuesAt(start, taken, lenient)
+    const start = facts.root(root)
+    if (start === UNREADABLE || (looksInsideBody && typeof start === 'string')) return UNREADABLE
+    if (start === undefined) return { values: [], whole: false }
+    if (!isSpelledFreely) return valuesAt(start, steps, lenient)
+    return valuesAt(start, taken, lenient, (value, key) =>
+      lenient ? facts.folded(value, key) : facts.sole(value, key),
+    )
   }
 }

@@ -60,19 +60,29 @@ function macroOf({ op, args }: Node): boolean {
   return op === 'rcall' && Array.isArray(args) && MACROS.has(String(args[0]))
 }
 
+/** `body.x` or `body[x]`. */
+function isStepIntoBody({ op, args }: Node): boolean {
+  const [from] = Array.isArray(args) ? args : []
+  return /^[.[]/.test(op) && isNode(from) && from.op === 'id' && from.args === 'body'
+}
+
 type Run = (variables: Record<string, unknown>) => unknown
 interface Expression {
   run: Run
   /** How deep lists are gone through within lists. */
   nesting: number
+  /** It looks at what lies beneath `body`. */
+  looksInsideBody: boolean
 }
 
 /** Throws an Error that says what is wrong and where. */
 function readExpression(text: string): Expression {
   const parsed = environment.parse(text)
   let nesting = 0
+  let looksInsideBody = false
   visit(parsed.ast, 0, (node, depth) => {
     if (macroOf(node)) nesting = Math.max(nesting, depth + 1)
+    if (isStepIntoBody(node)) looksInsideBody = true
     if (node.op !== 'rcall' && node.op !== 'call') return
     const [name, , given] = node.args as [unknown, unknown, unknown[] | undefined]
     if (name === 'bind') throw new Fault('cel.bind is not supported', node.start)
@@ -94,7 +104,7 @@ function readExpression(text: string): Expression {
   if (checked.error) throw checked.error
   if (checked.type !== 'bool' && checked.type !== 'dyn')
     throw new Fault(`this is ${checked.type}, not true or false`, 0)
-  return { run: parsed as Run, nesting }
+  return { run: parsed as Run, nesting, looksInsideBody }
 }
 
 class Fault extends Error {
@@ -125,7 +135,7 @@ export function expressionFault(text: string): string | undefined {
  * Throws for what `expressionFault` refuses.
  */
 export function compileExpression(text: string, strict: boolean): CompiledCondition {
-  const { run, nesting } = readExpression(text)
+  const { run, nesting, looksInsideBody } = readExpression(text)
   const shown = text.replace(/\s+/g, ' ').trim()
   const words = `expr ${shown.length > 120 ? `${shown.slice(0, 120)}…` : shown}`
   const unclear = strict ? `${words} cannot be judged, so it counts` : undefined
@@ -134,6 +144,8 @@ export function compileExpression(text: string, strict: boolean): CompiledCondit
     holds: (facts) => {
       const variables = variablesOf(facts)
       if (nesting > 0 && isTooMuch(variables, nesting)) return unclear
+      // A text has no such key for `has`, and may have it for its server.
+      if (looksInsideBody && typeof variables.body === 'string') return unclear
       let result: unknown
       try {
         result = run(variables)
@@ -149,11 +161,11 @@ export function compileExpression(text: string, strict: boolean): CompiledCondit
 function variablesOf(facts: Facts): Record<string, unknown> {
   const { action } = facts
   const variables: Record<string, unknown> = {
-    context: facts.root('context', false),
+    context: facts.root('context'),
     agent: { name: action.agent.name, ...(typeof action.agent.type === 'string' ? { type: action.agent.type } : {}) },
   }
   for (const root of ['args', 'headers', 'query', 'body'] as const) {
-    const value = facts.root(root, false)
+    const value = facts.root(root)
     if (value !== undefined && value !== UNREADABLE) variables[root] = value
   }
   if (action.kind === 'tool') variables.tool = action.tool

@@ -1,10 +1,13 @@
 import type { PolicyAction } from './action.ts'
-import type { Root } from './path.ts'
+import { type Methods, methodsOf } from './method-override.ts'
+import type { Root, Step } from './path.ts'
 import { type CommandLine, readCommandLine } from './shell/command-line.ts'
 import { pathReadings } from './target.ts'
 
 /** There, but not read, or not to be understood. */
 export const UNREADABLE = Symbol('unreadable')
+
+const NO_METHODS: Methods = { names: [], areOpen: false }
 
 /** A name that a call goes by. */
 export interface CallName {
@@ -17,9 +20,9 @@ export class Facts {
   readonly action: PolicyAction
   #strictNames: CallName[] | undefined
   #readings: string[][] | undefined
-  #methods: string[] | undefined
-  #looseQuery: Record<string, string[]> | undefined
+  #methods: Methods | undefined
   #context: Record<string, unknown> | undefined
+  #foldedKeys: Map<object, Map<string, unknown[]> | null> | undefined
   readonly #lines = new Map<string, CommandLine>()
 
   constructor(action: PolicyAction) {
@@ -46,9 +49,9 @@ export class Facts {
     return this.readings.map((reading) => reading.join('/'))
   }
 
-  /** The method, and those that frameworks take instead when a request asks for it; in capitals. */
-  get methods(): string[] {
-    this.#methods ??= methodsOf(this.action)
+  /** The method, and those that frameworks take instead when a request asks for it. */
+  get methods(): Methods {
+    this.#methods ??= this.action.kind === 'http' ? methodsOf(this.action) : NO_METHODS
     return this.#methods
   }
 
@@ -62,8 +65,8 @@ export class Facts {
     return line
   }
 
-  /** The value that a path begins at; undefined where the action has none. `loose` widens the names in a query. */
-  root(root: Root, loose: boolean): unknown {
+  /** The value that a path begins at; undefined where the action has none. */
+  root(root: Root): unknown {
     const { action } = this
     switch (root) {
       case 'args':
@@ -84,29 +87,56 @@ export class Facts {
       case 'headers':
         return headers
       case 'query':
-        if (target.queryValues === null) return UNREADABLE
-        return loose ? this.#loose(target.queryValues) : target.queryValues
+        return target.queryValues ?? UNREADABLE
       case 'body':
         return body.state === 'none' ? undefined : body.state === 'whole' ? body.value : UNREADABLE
     }
   }
 
-  #loose(values: Readonly<Record<string, readonly string[]>>): Record<string, string[]> {
-    if (!this.#looseQuery) {
-      const folded = new Map<string, string[]>()
-      for (const [name, given] of Object.entries(values)) {
-        const key = foldQueryName(name)
-        folded.set(key, [...(folded.get(key) ?? []), ...given])
-      }
-      this.#looseQuery = Object.fromEntries(folded)
+  /** What stands under any spelling of a key that is in the form of `foldKey`. Each object is folded once. */
+  folded(value: unknown, key: string): readonly unknown[] {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return []
+    this.#foldedKeys ??= new Map()
+    let members = this.#foldedKeys.get(value)
+    if (members === undefined) {
+      members = foldedMembers(value as Record<string, unknown>)
+      this.#foldedKeys.set(value, members)
     }
-    return this.#looseQuery
+    if (members) return members.get(key) ?? []
+    return Object.hasOwn(value, key) ? [(value as Record<string, unknown>)[key]] : []
+  }
+
+  /** What stands under a key as it is; nothing where another spelling stands beside it, which a server may prefer. */
+  sole(value: unknown, key: string): readonly unknown[] {
+    const members = this.folded(value, foldKey(key))
+    return members.length === 1 && Object.hasOwn(value as object, key) ? members : []
   }
 }
 
-/** One form for what frameworks take for the same name: case, `name[]`, and dots or spaces for underscores. */
-export const foldQueryName = (name: string): string =>
-  name.replace(/\[.*$/s, '').trim().replace(/[. ]/g, '_').toLowerCase()
+/** One form for the keys that servers take for the same: as `foldName`, `name[]`, dots or spaces for underscores. */
+export const foldKey = (name: string): string =>
+  isFolded(name) ? name : foldName(name.replace(/\[.*$/s, '').trim()).replace(/[. ]/g, '_')
+
+/** Most keys are. */
+const isFolded = (name: string): boolean => /^[a-z0-9_-]*$/.test(name)
+
+/** The members of an object by their folded keys; null where the keys are folded as they are. */
+function foldedMembers(value: Readonly<Record<string, unknown>>): Map<string, unknown[]> | null {
+  const names = Object.keys(value)
+  if (names.every(isFolded)) return null
+  const members = new Map<string, unknown[]>()
+  for (const name of names) {
+    const folded = foldKey(name)
+    const given = members.get(folded)
+    if (given) given.push(value[name])
+    else members.set(folded, [value[name]])
+  }
+  return members
+}
+
+/** The steps of a path for `Facts.folded`. */
+export const foldedSteps = (steps: readonly Step[]): Step[] =>
+  steps.map((step) => ('key' in step ? { key: foldKey(step.key) } : step))
 
 /** One form for spellings that look alike: case, compatibility forms, invisible characters (Unicode NFKC, Cf). */
 export function foldName(text: string): string {
@@ -153,19 +183,4 @@ export function exactNames(action: PolicyAction, hasServer: boolean): CallName[]
   if (hasServer) return [{ server, tool }]
   const isClear = !server.includes('__') && !tool.includes('__') && !server.endsWith('_') && !tool.startsWith('_')
   return isClear ? [{ server, tool: `mcp__${server}__${tool}` }] : []
-}
-
-const OVERRIDES = ['x-http-method-override', 'x-http-method', 'x-method-override']
-
-function methodsOf(action: PolicyAction): string[] {
-  if (action.kind !== 'http') return []
-  const { method, headers, body, target } = action.http
-  const all = [method]
-  for (const name of OVERRIDES) if (headers[name]) all.push(...headers[name])
-  if (target.queryValues?._method) all.push(...target.queryValues._method)
-  if (body.state === 'whole' && typeof body.value === 'object' && body.value !== null && !Array.isArray(body.value)) {
-    const { _method: inBody } = body.value
-    if (typeof inBody === 'string') all.push(inBody)
-  }
-  return all.map((each) => each.trim().toUpperCase())
 }

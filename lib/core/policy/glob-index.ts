@@ -20,6 +20,12 @@ export class GlobIndex {
     if (!this.#lengths.includes(prefix.length)) this.#lengths = [...this.#lengths, prefix.length].sort((a, b) => a - b)
   }
 
+  /** Adds the numbers of all rules; some come twice. */
+  collectAll(into: number[]): void {
+    for (const rulesOf of [this.#names, this.#prefixes])
+      for (const rules of rulesOf.values()) for (const rule of rules) into.push(rule)
+  }
+
   /** Adds the numbers of the rules that may fit the text; some may not, and some come twice. */
   collect(text: string, into: number[]): void {
     const named = this.#names.get(text)

@@ -1,5 +1,5 @@
 import { canonicalJson, sha256Hex } from '../canonical-json.ts'
-import { type Facts, foldName, foldQueryName, UNREADABLE } from './facts.ts'
+import { type Facts, foldedSteps, foldName, UNREADABLE } from './facts.ts'
 import { type Path, valuesAt } from './path.ts'
 import type { RateLimit } from './policy.ts'
 import type { VerdictLimit } from './verdict.ts'
@@ -30,11 +30,11 @@ const PARTS: Record<Exclude<RateLimit['key'], Path[]>, (facts: Facts) => unknown
 
 /** Spelled in one way where one value can be spelled in several, so that a spelling opens no count of its own. */
 function valueAt(facts: Facts, { root, steps }: Path): unknown {
-  const start = facts.root(root, root === 'query')
+  const start = facts.root(root)
   if (start === UNREADABLE || start === undefined) return null
-  const taken =
-    root === 'query' ? steps.map((step) => ('key' in step ? { key: foldQueryName(step.key) } : step)) : steps
-  return valuesAt(start, taken, true).values.map((value) =>
-    typeof value === 'object' && value !== null ? value : foldName(String(value)),
-  )
+  const { values } =
+    root === 'query'
+      ? valuesAt(start, foldedSteps(steps), true, (value, key) => facts.folded(value, key))
+      : valuesAt(start, steps, true)
+  return values.map((value) => (typeof value === 'object' && value !== null ? value : foldName(String(value))))
 }

@@ -58,7 +58,9 @@ function testOf(key: MatchKey, globs: readonly string[], strict: boolean): Test 
     case 'method': {
       const tests = globs.map((glob) => compileGlob(glob.toUpperCase()))
       const one = (method: string) => tests.some((test) => test(method))
-      return strict ? (facts) => facts.methods.some(one) : (facts) => facts.methods.every(one)
+      return strict
+        ? ({ methods: { names, areOpen } }) => areOpen || names.some(one)
+        : ({ methods: { names, areOpen } }) => !areOpen && names.every(one)
     }
     case 'agent': {
       const test = textTest(globs, strict)

@@ -35,8 +35,10 @@ export function parsePath(text: string): Path | string {
   const [first, ...rest] = steps
   if (!first || !('key' in first) || rest.some((step) => !('every' in step)))
     return `a path into ${root} names one of them: ${root}.name`
+  // One name to CGI, WSGI and PHP: what is judged holds the values of every spelling under the one with hyphens.
+  const key = root === 'headers' ? first.key.toLowerCase().replaceAll('_', '-') : first.key
   // Every value counts, with `[*]` or without.
-  return { text, root, steps: [{ key: root === 'headers' ? first.key.toLowerCase() : first.key }, { every: true }] }
+  return { text, root, steps: [{ key }, { every: true }] }
 }
 
 export interface Found {
@@ -45,11 +47,14 @@ export interface Found {
   whole: boolean
 }
 
+/** What stands under a key of a value; nothing where it is no object or has no such key. */
+export type Lookup = (value: unknown, key: string) => readonly unknown[]
+
 /**
  * What stands at the end of a path. `lenient` lets `[*]` take a value that is no list as a list of one: what arrives
- * alone must not slip past a rule that looks for it in a list.
+ * alone must not slip past a rule that looks for it in a list. Keys are looked up exactly without a `lookup`.
  */
-export function valuesAt(root: unknown, steps: readonly Step[], lenient: boolean): Found {
+export function valuesAt(root: unknown, steps: readonly Step[], lenient: boolean, lookup?: Lookup): Found {
   let values: unknown[] = [root]
   let whole = true
   for (const step of steps) {
@@ -59,6 +64,12 @@ export function valuesAt(root: unknown, steps: readonly Step[], lenient: boolean
         if (Array.isArray(value)) for (const item of value) next.push(item)
         else if (lenient) next.push(value)
         else whole = false
+        continue
+      }
+      if (lookup && 'key' in step) {
+        const members = lookup(value, step.key)
+        if (members.length === 0) whole = false
+        for (const member of members) next.push(member)
         continue
       }
       const inner = 'key' in step ? memberOf(value, step.key) : Array.isArray(value) ? value[step.index] : undefined

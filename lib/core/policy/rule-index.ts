@@ -16,6 +16,8 @@ interface Dimension {
   fromEnd?: boolean
   keysOf(globs: readonly string[]): Key[]
   textsOf(facts: Facts): readonly string[]
+  /** True where other texts may fit too, so that every rule may speak. */
+  isOpen?(facts: Facts): boolean
 }
 
 const folded = (globs: readonly string[]): Key[] =>
@@ -48,7 +50,8 @@ const DIMENSIONS = {
   agentType: { keysOf: folded, textsOf: ({ action }) => text(action.agent.type) },
   method: {
     keysOf: (globs) => globs.map((glob) => ({ text: literalPrefix(glob.toUpperCase()), isPrefix: glob.includes('*') })),
-    textsOf: ({ methods }) => methods,
+    textsOf: ({ methods }) => methods.names,
+    isOpen: ({ methods }) => methods.areOpen,
   },
 } as const satisfies Record<string, Dimension>
 type DimensionName = keyof typeof DIMENSIONS
@@ -102,7 +105,8 @@ export class RuleIndex {
   candidates(facts: Facts): number[] {
     const found = [...this.#rest]
     for (const { index, dimension } of this.#indexes)
-      for (const each of dimension.textsOf(facts)) index.collect(each, found)
+      if (dimension.isOpen?.(facts)) index.collectAll(found)
+      else for (const each of dimension.textsOf(facts)) index.collect(each, found)
     if (found.length < 2) return found
     found.sort((a, b) => a - b)
     let kept = 1

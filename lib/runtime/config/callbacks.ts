@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { compileHostGlob, parseHostGlob } from '../../core/policy/host-glob.ts'
-import { normaliseTarget } from '../../core/policy/target.ts'
+import { normaliseTarget, type Target } from '../../core/policy/target.ts'
 import { webhookKey } from '../../core/webhook-signature.ts'
 import { webhookUrlFault } from '../../core/webhook-url.ts'
 import { closed } from './fields.ts'
@@ -13,6 +13,8 @@ export const CallbacksFile = Type.Object(
   },
   closed,
 )
+
+const USUAL_PORTS: Record<Target['scheme'], number> = { http: 80, https: 443 }
 
 /** A public base URL, as others reach it. */
 export const PublicUrl = Type.String({ maxLength: 500 })
@@ -29,7 +31,7 @@ export function readCallbacks(
 ): CallbackConfig | undefined {
   if (!file) return undefined
   for (const [index, glob] of file.hosts.entries()) {
-    const parsed = parseHostGlob(glob)
+    const parsed = parseHostGlob(hostOf(glob))
     if (typeof parsed === 'string') problems.push(`callbacks.hosts.${index}: ${parsed}`)
   }
   if (!webhookKey(file.secret)) problems.push('callbacks.secret must be whsec_ and the base64 of 24 to 64 bytes')
@@ -48,9 +50,20 @@ export function readPublicUrl(text: string | undefined, problems: string[]): str
   return text.replace(/\/+$/, '')
 }
 
+const ANY_PORT = ':*'
+const hostOf = (glob: string): string => (glob.endsWith(ANY_PORT) ? glob.slice(0, -ANY_PORT.length) : glob)
+
+/** Without a port, the usual one of the scheme alone: whoever names a host does not mean all that listens there. */
+function compileCallbackHost(glob: string): (target: Target) => boolean {
+  const fits = compileHostGlob(hostOf(glob))
+  const parsed = parseHostGlob(hostOf(glob))
+  if (glob.endsWith(ANY_PORT) || (typeof parsed === 'object' && parsed.port !== null)) return fits
+  return (target) => target.port === USUAL_PORTS[target.scheme] && fits(target)
+}
+
 /** Why an agent's callback URL is refused, without its words; undefined when it is taken. */
 export function callbackFault(hosts: readonly string[]): (text: string) => string | undefined {
-  const fits = hosts.map(compileHostGlob)
+  const fits = hosts.map(compileCallbackHost)
   return (text) => {
     const fault = webhookUrlFault(text)
     if (fault !== undefined) return fault

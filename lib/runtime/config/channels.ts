@@ -73,6 +73,7 @@ export const ChannelsFile = Type.Array(
 
 interface Base {
   id: string
+  tenant: string
   filter: NotificationFilter
 }
 
@@ -127,7 +128,7 @@ export function readChannels(file: Static<typeof ChannelsFile> = [], problems: s
 }
 
 function read(entry: Entry, path: string, problems: string[]): ChannelConfig {
-  const base = { id: entry.id, filter: readFilter(entry, path, problems) }
+  const base = { id: entry.id, tenant: entry.tenant ?? 'default', filter: readFilter(entry, path, problems) }
   switch (entry.type) {
     case 'email':
       return { ...base, type: 'email', smtp: readSmtp(entry.smtp, path, problems), ...mailboxes(entry) }
@@ -157,13 +158,13 @@ function read(entry: Entry, path: string, problems: string[]): ChannelConfig {
 }
 
 function readFilter(entry: Entry, path: string, problems: string[]): NotificationFilter {
-  const { events = DEFAULT_EVENTS, risks = [], tools = [], rules = [], tenant = null } = entry
+  const { events = DEFAULT_EVENTS, risks = [], tools = [], rules = [] } = entry
   for (const [name, globs] of Object.entries({ tools, rules }))
     for (const [index, glob] of globs.entries()) {
       const fault = globFault(glob)
       if (fault !== undefined) problems.push(`${path}.${name}.${index}: ${fault}`)
     }
-  return { events, risks, tools, rules, tenant }
+  return { events, risks, tools, rules }
 }
 
 const TLS_PORT = 465

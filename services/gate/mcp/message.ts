@@ -20,7 +20,9 @@ export function readMessage(value: Json): Incoming {
     throw invalid('Send one JSON-RPC message at a time: batches are not taken (MCP 2025-06-18 removed them).')
   if (!isJsonObject(value) || !JSONRPCMessageSchema.safeParse(value).success)
     throw invalid('The body is no JSON-RPC 2.0 message as MCP has them.')
+  refuseLookalikes(value, 'the message')
   const { method, id, params } = value
+  if (isJsonObject(params)) refuseLookalikes(params, 'params')
   if (method === undefined) return { type: 'message', message: value }
   if ('result' in value || 'error' in value) throw invalid('The message is a request and an answer at once.')
   const isRequest = typeof id === 'string' || typeof id === 'number'
@@ -37,6 +39,18 @@ export function readMessage(value: Json): Incoming {
     throw invalid(`params.name of tools/call is a text of 1 to ${MAX_TOOL_NAME} characters.`)
   if (!isJsonObject(args)) throw invalid('params.arguments of tools/call is an object.')
   return { type: 'call', id, tool: name, args, message: value }
+}
+
+/** Keys that decide what a message does. */
+const OWN_KEYS: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'method', 'params', 'name', 'arguments', '_meta'])
+
+/** Some servers read keys whatever their case: `Name` beside `name` would be the tool that runs, and not the one judged. */
+function refuseLookalikes(object: JsonObject, where: string): void {
+  for (const key of Object.keys(object)) {
+    const folded = key.normalize('NFKC').toLowerCase()
+    if (key !== folded && OWN_KEYS.has(folded))
+      throw invalid(`A key of ${where} can be taken for ${folded} and is written in another way.`)
+  }
 }
 
 const MAX_TOOL_NAME = 256

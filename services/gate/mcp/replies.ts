@@ -1,9 +1,8 @@
-import { CLAIM_TIMEOUT_MS } from '../../../lib/core/approval.ts'
 import { isJsonObject, type Json, type JsonObject } from '../../../lib/core/canonical-json.ts'
 import { CountersignError } from '../../../lib/core/errors.ts'
 import type { Clock } from '../../../lib/ports/clock.ts'
 import type { Principal } from '../../../lib/ports/identity.ts'
-import type { McpEvent, McpReply } from '../../../lib/ports/mcp-upstream.ts'
+import type { McpEvent, McpReply, McpRequest } from '../../../lib/ports/mcp-upstream.ts'
 import type { McpServer } from '../../../lib/runtime/config/mcp.ts'
 import type { Logger } from '../../../lib/runtime/logger.ts'
 import type { Judge } from '../judge.ts'
@@ -43,9 +42,25 @@ export interface Owed {
   exchange: Exchange
   /** The request that waits for an answer; null where none does. */
   id: RequestId | null
-  /** The approved call that was forwarded; null where there is none. */
+  /** The approved call that was forwarded, or whose stream is resumed; null where there is none. */
   call: OpenCall | null
+  /** The request has its answer, or never came to the server. */
+  free: () => void
 }
+
+export const NOTHING_OWED = { id: null, call: null, free: () => {} }
+
+/** What every request to the server says of its exchange. */
+export const requestOf = ({
+  principal,
+  session,
+  headers,
+}: Exchange): Omit<McpRequest, 'method' | 'message' | 'signal'> => ({
+  agent: JSON.stringify([principal.tenant, principal.id]),
+  session,
+  headers,
+  fresh: false,
+})
 
 /** Clients give up after a minute of silence. */
 export const KEEP_ALIVE_MS = 10_000
@@ -94,7 +109,8 @@ export class Replies {
         }
         for await (const { data } of reply.events) {
           const { text } = await this.#heard(data, owed)
-          if (owed.call) await this.#calls.settle(owed.call, 'unknown', 'The answer was none to this call.')
+          if (owed.call && owed.id !== null)
+            await this.#calls.settle(owed.call, 'unknown', 'The answer was none to this call.')
           return { type: 'json', session: reply.session, text }
         }
         throw failed('It said nothing.')
@@ -102,8 +118,10 @@ export class Replies {
         if (owed.id !== null) throw failed('It took the message and gave no answer; what was asked may have run.')
         return { type: 'accepted', session: reply.session }
       case 'refused':
+        owed.free()
         return this.#refused(reply, owed)
       case 'unreached':
+        owed.free()
         throw new CountersignError('upstream_unreachable', {
           detail: `The MCP server could not be reached: ${reply.detail}. Nothing was done.`,
         })
@@ -133,15 +151,16 @@ export class Replies {
     let isOver = false
     let isAnswered = id === null
     let isResumable = false
+    let reason: string | undefined
     try {
       for (;;) {
-        const next = await iterator.next().catch(() => ({ done: true as const, value: undefined }))
+        const next = await iterator.next().catch((error: unknown) => {
+          reason = error instanceof Error ? error.message : undefined
+          return { done: true as const, value: undefined }
+        })
         if (next.done) break
         const event = next.value
-        if (event.id !== undefined && exchange.session !== null && !isResumable) {
-          isResumable = true
-          if (call) this.#calls.keep(exchange.session, call)
-        }
+        if (this.#isKept(event, owed)) isResumable = true
         if (event.data === '') {
           yield eventText(event)
           continue
@@ -153,30 +172,40 @@ export class Replies {
       isOver = true
       if (isAnswered || isResumable || id === null) return
       if (call) await this.#calls.settle(call, 'unknown', 'The answer broke off: the call may have run.')
-      const detail = 'The MCP server ended before it had answered; what was asked may have run.'
+      const why = reason === undefined ? '' : ` (${reason})`
+      const detail = `The MCP server ended before it had answered${why}; what was asked may have run.`
       yield eventText({ data: errorText(id, 'upstream_failed', { detail }, exchange) })
     } finally {
-      if (!isOver && call && this.#calls.isOpen(call)) void this.#readOn(iterator, call, owed)
+      if (!isOver && call && id !== null && this.#calls.isOpen(call))
+        void this.#readOn(iterator, call, owed, isResumable)
       else if (!isOver) iterator.return?.(undefined).catch(() => {})
     }
   }
 
   /** The client is gone, and its approved call runs: what comes of it goes on record. */
-  async #readOn(iterator: AsyncIterator<McpEvent>, call: OpenCall, owed: Owed): Promise<void> {
-    const cancel = this.#clock.after(CLAIM_TIMEOUT_MS, call.end)
+  async #readOn(iterator: AsyncIterator<McpEvent>, call: OpenCall, owed: Owed, wasResumable: boolean): Promise<void> {
+    let isResumable = wasResumable
     try {
       while (this.#calls.isOpen(call)) {
         const next = await iterator.next()
         if (next.done) break
+        if (this.#isKept(next.value, owed)) isResumable = true
         if (next.value.data !== '') await this.#heard(next.value.data, owed)
       }
     } catch (error) {
       this.#log.debug({ err: error, server: this.#server.name }, 'an answer that nobody waits for broke off')
     } finally {
-      cancel()
-      await this.#calls.settle(call, 'unknown', 'The client left, and the answer broke off: the call may have run.')
+      if (!isResumable)
+        await this.#calls.settle(call, 'unknown', 'The client left, and the answer broke off: the call may have run.')
       await iterator.return?.(undefined)
     }
+  }
+
+  /** The client can resume the stream from this event on. */
+  #isKept(event: McpEvent, { call, exchange }: Owed): boolean {
+    if (event.id === undefined || exchange.session === null) return false
+    if (call) this.#calls.keep(this.bookKey(exchange), event.id, call)
+    return true
   }
 
   /** One event of the server: what it tells is learned, tools that are denied are left out, answers are settled. */
@@ -197,18 +226,17 @@ export class Replies {
       isChanged ||= heard !== message
       passed.push(heard)
     }
+    if (isAnswer) owed.free()
     if (!isChanged) return { text: data, isAnswer }
     return { text: JSON.stringify(Array.isArray(value) ? passed : passed[0]), isAnswer }
   }
 
-  async #heardMessage(message: JsonObject, { exchange, id: owedId, call }: Owed): Promise<JsonObject> {
+  async #heardMessage(message: JsonObject, { exchange, call }: Owed): Promise<JsonObject> {
     const key = this.bookKey(exchange)
     if (message.method === 'notifications/tools/list_changed') this.#book.forget(key)
     const { id, result } = message
     if ('method' in message || (typeof id !== 'string' && typeof id !== 'number')) return message
-    const open =
-      call && id === owedId ? call : exchange.session === null ? undefined : this.#calls.find(exchange.session, id)
-    if (open) return this.#calls.answered(open, message)
+    if (call && id === call.id) return this.#calls.answered(call, message)
     if (!isJsonObject(result) || !Array.isArray(result.tools)) return message
     this.#book.learn(key, result.tools)
     const tools = result.tools.filter((tool) => this.#isShown(tool, exchange))

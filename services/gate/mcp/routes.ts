@@ -14,6 +14,7 @@ import { tooMany } from '../holds.ts'
 import { namedApproval } from '../named-approval.ts'
 import { saidAutonomy } from '../said-autonomy.ts'
 import { type Incoming, isStateless, readMessage } from './message.ts'
+import { decodedHeader, PARAM_HEADER } from './param-headers.ts'
 import type { McpRelay } from './relay.ts'
 import type { Exchange, McpAnswer } from './replies.ts'
 import type { SessionIds } from './session-ids.ts'
@@ -23,7 +24,7 @@ interface McpBody {
   value: Json
 }
 
-const PASSED_HEADERS = /^(mcp-protocol-version|mcp-method|mcp-name|mcp-param-[a-z0-9_-]{1,100}|last-event-id)$/
+const PASSED_HEADERS = /^(mcp-protocol-version|mcp-method|mcp-name|last-event-id)$/
 
 const Message = Type.Object({}, { additionalProperties: true, description: 'A JSON-RPC 2.0 message of MCP.' })
 const params = Type.Object({ server: Type.String({ maxLength: 64, description: 'As countersign.yaml names it.' }) })
@@ -79,7 +80,8 @@ export const mcpRoutes: FastifyPluginAsyncTypebox<{
       const { text, value } = request.body as unknown as McpBody
       const incoming = readMessage(value)
       checkHeaders(incoming, request)
-      const { relay, exchange } = enter(request, reply, { text, isStateless: isStateless(incoming.message) })
+      const message = { text, isStateless: isStateless(incoming.message) }
+      const { relay, exchange } = enter(request, reply, message, incoming.type === 'call' && message.isStateless)
       return send(request, reply, await relay.post(incoming, exchange))
     },
   )
@@ -128,6 +130,7 @@ export const mcpRoutes: FastifyPluginAsyncTypebox<{
     request: FastifyRequest,
     reply: FastifyReply,
     message: Pick<Exchange, 'text' | 'isStateless'> = { text: '', isStateless: false },
+    repeatsParams = false,
   ): { relay: McpRelay; exchange: Exchange } {
     const { server } = request.params as { server: string }
     const principal = principalOf(request)
@@ -143,7 +146,7 @@ export const mcpRoutes: FastifyPluginAsyncTypebox<{
       exchange: {
         principal,
         session,
-        headers: passedHeaders(request),
+        headers: passedHeaders(request, repeatsParams),
         ...message,
         named: namedApproval(request.headers['countersign-approval']),
         autonomy: saidAutonomy(request.headers['countersign-autonomy']),
@@ -188,10 +191,12 @@ export const mcpRoutes: FastifyPluginAsyncTypebox<{
   }
 }
 
-function passedHeaders({ headers: given }: FastifyRequest): Record<string, string> {
+/** Headers that repeat arguments mean something in a call without sessions alone, where they are compared with it. */
+function passedHeaders({ headers: given }: FastifyRequest, repeatsParams: boolean): Record<string, string> {
   const passed: Record<string, string> = {}
   for (const [name, value] of Object.entries(given))
-    if (typeof value === 'string' && PASSED_HEADERS.test(name)) passed[name] = value
+    if (typeof value === 'string' && (PASSED_HEADERS.test(name) || (repeatsParams && name.startsWith(PARAM_HEADER))))
+      passed[name] = value
   return passed
 }
 
@@ -202,14 +207,9 @@ function checkHeaders(incoming: Incoming, { headers: given }: FastifyRequest): v
   if (method === undefined && name === undefined) return
   const disagrees =
     (method !== undefined && method !== incoming.message.method) ||
-    (incoming.type === 'call' && name !== undefined && decodedName(String(name)) !== incoming.tool)
+    (incoming.type === 'call' && name !== undefined && decodedHeader(String(name)) !== incoming.tool)
   if (disagrees || !isStateless(incoming.message))
     throw new CountersignError('invalid_request', 'Mcp-Method and Mcp-Name must say what the message says.')
-}
-
-function decodedName(name: string): string {
-  const encoded = /^=\?base64\?([A-Za-z0-9+/=]*)\?=$/.exec(name.trim())?.[1]
-  return encoded === undefined ? name.trim() : Buffer.from(encoded, 'base64').toString('utf8')
 }
 
 /** A page that a stranger made must not reach a gate on the user's machine by rebinding its name (MCP, Security). */

@@ -2,7 +2,7 @@ import { isJsonObject, type Json, type JsonObject } from '../../../lib/core/cano
 import type { Clock } from '../../../lib/ports/clock.ts'
 import type { McpUpstream } from '../../../lib/ports/mcp-upstream.ts'
 import { metaOf } from './message.ts'
-import type { Exchange } from './replies.ts'
+import { type Exchange, requestOf } from './replies.ts'
 
 const MAX_PAGES = 20
 const WITHIN_MS = 10_000
@@ -33,8 +33,8 @@ export async function listTools(deps: {
       const params = { ...envelope, ...(cursor === undefined ? {} : { cursor }) }
       const text = JSON.stringify({ jsonrpc: '2.0', id, method: 'tools/list', params })
       const reply = await upstream.exchange({
+        ...requestOf(exchange),
         method: 'POST',
-        session: exchange.session,
         headers,
         message: text,
         signal,

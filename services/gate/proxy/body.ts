@@ -1,6 +1,7 @@
 import { Response } from 'undici'
 import type { Json, JsonObject } from '../../../lib/core/canonical-json.ts'
 import type { RequestBody } from '../../../lib/core/policy/action.ts'
+import { mentionsMethod } from '../../../lib/core/policy/method-override.ts'
 import { parseStrictJson } from '../../../lib/core/strict-json.ts'
 import { decoded } from './coding.ts'
 import { fieldValue, nested, readForm } from './form.ts'
@@ -32,7 +33,8 @@ export async function readBody(peeked: Peeked, headers: Readonly<Record<string, 
   if (!read) {
     const text = data === undefined ? undefined : textOf(data)
     const shown = { unreadable: said, ...(text === undefined ? {} : { text }) }
-    return { judged: { state: 'unjudgeable' }, shown, isJson: false, cut: text === undefined }
+    const mayOverrideMethod = mayOverride(peeked, type, data === undefined)
+    return { judged: { state: 'unjudgeable', mayOverrideMethod }, shown, isJson: false, cut: text === undefined }
   }
   const { value, isJson = false, shown = value } = read
   return { judged: { state: 'whole', value }, shown, isJson: isJson && encoding.length === 0, cut: false }
@@ -51,13 +53,18 @@ function mediaTypeOf(header: string): MediaType {
 
 type Read = { value: Json; isJson?: boolean; shown?: Json }
 
+const FORM = 'application/x-www-form-urlencoded'
+const MULTIPART = 'multipart/form-data'
+
 const isJsonType = ({ essence }: MediaType): boolean => /^(?:application|text)\/(?:[\w.!#$&^-]+\+)?json$/.test(essence)
 const TEXTS =
   /^(?:text\/[\w.+-]+|application\/(?:graphql|sql|xml|x-ndjson|ndjson|javascript|yaml|x-yaml|[\w.-]+\+(?:xml|yaml)))$/
 
+const isPlainCharset = ({ charset }: MediaType): boolean => ['', 'utf-8', 'utf8', 'us-ascii'].includes(charset)
+
 async function readAs(type: MediaType, header: string, data: Buffer): Promise<Read | undefined> {
-  if (type.essence === 'multipart/form-data') return readMultipart(header, data)
-  if (!['', 'utf-8', 'utf8', 'us-ascii'].includes(type.charset)) return undefined
+  if (type.essence === MULTIPART) return readMultipart(header, data)
+  if (!isPlainCharset(type)) return undefined
   const text = textOf(data)
   if (text === undefined) return undefined
   // Servers there are that read JSON whatever its type says.
@@ -65,7 +72,7 @@ async function readAs(type: MediaType, header: string, data: Buffer): Promise<Re
     const value = jsonOf(text)
     return value === undefined ? undefined : { value, isJson: true }
   }
-  if (type.essence === 'application/x-www-form-urlencoded') {
+  if (type.essence === FORM) {
     const value = readForm(text)
     return value === undefined ? undefined : { value }
   }
@@ -108,15 +115,29 @@ async function readMultipart(header: string, data: Buffer): Promise<Read | undef
 }
 
 /** Of a body that is too long, a person sees its beginning, or the names of its parts. */
-function partly({ bytes }: Peeked, type: string, encoding: readonly string[], said: JsonObject): ReadBody {
+function partly(peeked: Peeked, type: string, encoding: readonly string[], said: JsonObject): ReadBody {
+  const { bytes } = peeked
   const beginning = { ...said, bytes: `more than ${bytes.length}` }
   const shown: JsonObject = { unread: beginning }
-  if (mediaTypeOf(type).essence === 'multipart/form-data') shown.parts = partsIn(bytes)
+  if (mediaTypeOf(type).essence === MULTIPART) shown.parts = partsIn(bytes)
   else if (encoding.length === 0) {
     const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes, { stream: true })
     if (!/[\0\ufffd]/.test(text)) shown.text = text
   }
-  return { judged: { state: 'partly' }, shown, isJson: false, cut: true }
+  const mayOverrideMethod = mayOverride(peeked, type, encoding.length > 0)
+  return { judged: { state: 'partly', mayOverrideMethod }, shown, isJson: false, cut: true }
+}
+
+/**
+ * Whether a body that is not read may ask for another method. Long forms are rare and hide it with ease; of long JSON and
+ * of files only the beginning is looked at, so that an upload is not taken for every method there is.
+ */
+function mayOverride({ bytes, whole }: Peeked, header: string, isCoded: boolean): boolean {
+  const type = mediaTypeOf(header)
+  const isHidden = isCoded || !isPlainCharset(type)
+  if (type.essence === FORM && (isHidden || !whole)) return true
+  if (isHidden && (type.essence === MULTIPART || isJsonType(type))) return true
+  return mentionsMethod(bytes.toString('latin1'))
 }
 
 const MAX_PARTS = 50

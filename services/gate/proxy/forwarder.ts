@@ -1,7 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type Dispatcher, Pool } from 'undici'
+import { buildConnector, type Dispatcher, Pool } from 'undici'
 import type { Target } from '../../../lib/core/policy/target.ts'
 import type { Upstream } from '../../../lib/runtime/config/upstreams.ts'
+import { hasLeft, whenLeft } from '../../../lib/runtime/disconnect.ts'
+import { writable, writeAnswerHead } from './answer-head.ts'
+import { withoutContinues } from './continues.ts'
 import { failureWords } from './failure.ts'
 import { type HeaderList, headersToAnswer } from './headers.ts'
 
@@ -29,6 +32,9 @@ export type Forwarded =
 
 const MAX_ANSWER_HEADERS = 64 * 1024
 
+/** Answers that say of a call that it goes on; more of them than this are none. */
+const MAX_INFORMATIONAL = 100
+
 const AGENT_LEFT = new Error('the agent left')
 
 /**
@@ -41,7 +47,7 @@ export class Forwarder {
   constructor(upstreams: Iterable<Upstream>) {
     for (const { name, base, connectTimeoutMs: timeout, answerTimeoutMs, idleTimeoutMs } of upstreams) {
       const settings = {
-        connect: { timeout },
+        connect: connector(timeout),
         headersTimeout: answerTimeoutMs,
         bodyTimeout: idleTimeoutMs,
         maxHeaderSize: MAX_ANSWER_HEADERS,
@@ -86,6 +92,14 @@ export class Forwarder {
   }
 }
 
+function connector(timeout: number): buildConnector.connector {
+  const connect = buildConnector({ timeout })
+  return (options, callback) =>
+    connect(options, (...[error, socket]) =>
+      error === null ? callback(null, withoutContinues(socket)) : callback(error, null),
+    )
+}
+
 const originOf = ({ scheme, host, port }: Target): string => `${scheme}://${host}:${port}`
 export const pathOf = ({ path, query }: Target): string => (query === null ? path : `${path}?${query}`)
 
@@ -95,8 +109,9 @@ class Relay implements Dispatcher.DispatchHandler {
   readonly #response: ServerResponse
   readonly #approvalId: string | null
   readonly #resolve: (forwarded: Forwarded) => void
-  #controller: Dispatcher.DispatchController | undefined
+  #stayed = () => {}
   #isSent = false
+  #informational = 0
   #isAnswered = false
 
   constructor(deps: {
@@ -112,13 +127,12 @@ class Relay implements Dispatcher.DispatchHandler {
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller
-    if (this.#response.closed || this.#response.destroyed) {
+    if (hasLeft(this.#request, this.#response)) {
       controller.abort(AGENT_LEFT)
       return
     }
     this.#isSent = true
-    this.#response.once('close', this.#onClose)
+    this.#stayed = whenLeft(this.#request, this.#response, () => controller.abort(AGENT_LEFT))
   }
 
   onResponseStart(
@@ -132,12 +146,12 @@ class Relay implements Dispatcher.DispatchHandler {
       approvalId: this.#approvalId,
       trailers: this.#takesTrailers,
     })
-    if (status < 200) {
+    if (status >= 100 && status < 200) {
+      if (++this.#informational > MAX_INFORMATIONAL) throw new Error('this call goes on for ever')
       if (status === 103) passHints(response, list)
       return
     }
-    response.sendDate = false
-    response.writeHead(status, message, list)
+    writeAnswerHead(response, { status, phrase: message, list })
     response.on('drain', () => controller.resume())
     this.#isAnswered = true
     // What comes with the head goes with it; what does not must not keep it back.
@@ -154,28 +168,24 @@ class Relay implements Dispatcher.DispatchHandler {
   onResponseEnd(controller: Dispatcher.DispatchController): void {
     const trailers = (controller.rawTrailers ?? []) as (Buffer | string)[]
     if (trailers.length > 0 && this.#takesTrailers) addTrailers(this.#response, trailers)
-    this.#response.off('close', this.#onClose)
+    this.#stayed()
     this.#response.end()
   }
 
   onResponseError(_controller: unknown, error: Error): void {
-    this.#response.off('close', this.#onClose)
+    this.#stayed()
     if (this.#isAnswered) {
       // The agent must not take a part for the whole.
       this.#response.destroy()
       return
     }
-    const why = this.#response.closed ? AGENT_LEFT.message : failureWords(error)
+    const why = hasLeft(this.#request, this.#response) ? AGENT_LEFT.message : failureWords(error)
     this.#resolve({ type: this.#isSent ? 'failed' : 'unreachable', why })
   }
 
   /** Trailers go with chunks alone, which HTTP/1.0 and answers without a body do not have. */
   get #takesTrailers(): boolean {
     return this.#request.httpVersionMinor > 0 && this.#request.method !== 'HEAD'
-  }
-
-  readonly #onClose = (): void => {
-    this.#controller?.abort(AGENT_LEFT)
   }
 }
 
@@ -192,7 +202,7 @@ function passHints(response: ServerResponse, list: HeaderList): void {
 
 function addTrailers(response: ServerResponse, raw: readonly (Buffer | string)[]): void {
   const pairs: [string, string][] = []
-  const list = headersToAnswer(raw, { approvalId: null, trailers: false })
+  const list = writable(headersToAnswer(raw, { approvalId: null, trailers: false }))
   for (let at = 0; at < list.length; at += 2) pairs.push([list[at] ?? '', list[at + 1] ?? ''])
   response.addTrailers(pairs)
 }

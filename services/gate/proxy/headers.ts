@@ -22,6 +22,21 @@ const HOP_BY_HOP = new Set([
 ])
 const OURS = 'countersign-'
 
+/**
+ * The one name that CGI, WSGI and PHP see in `X-Tenant`, `X_Tenant` and `x-tenant`: for them every spelling is another
+ * value of the same header.
+ */
+const foldHeader = (name: string): string => name.toLowerCase().replaceAll('_', '-')
+/** Say how long the body is, or whose the call is: not to be said a second time in another spelling. */
+const ONE_SPELLING = new Set([
+  'authorization',
+  'content-length',
+  'content-encoding',
+  'content-type',
+  'cookie',
+  'x-api-key',
+])
+
 /** What a `Connection` header names is of the connection too. */
 const namedBy = (connection: string | undefined): string[] =>
   connection === undefined ? [] : connection.split(',').map((name) => name.trim().toLowerCase())
@@ -35,14 +50,16 @@ export function headersToForward(
   headers: IncomingHttpHeaders,
   configured: Readonly<Record<string, string>>,
 ): HeaderList {
-  const dropped = namedBy(headers.connection)
+  const dropped = namedBy(headers.connection).map(foldHeader)
+  const set = new Set(Object.keys(configured).map(foldHeader))
   const secret = agentSecretOf(headers) ?? undefined
   const kept: HeaderList = []
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const given = rawHeaders[at] ?? ''
     const name = given.toLowerCase()
-    if (HOP_BY_HOP.has(name) || name.startsWith(OURS) || dropped.includes(name)) continue
-    if (Object.hasOwn(configured, name)) continue
+    const folded = foldHeader(name)
+    if (HOP_BY_HOP.has(folded) || folded.startsWith(OURS) || dropped.includes(folded) || set.has(folded)) continue
+    if (folded !== name && ONE_SPELLING.has(folded)) continue
     const value = passedOn(name, rawHeaders[at + 1] ?? '')
     if (value === undefined || (secret !== undefined && value.includes(secret))) continue
     kept.push(given, value)
@@ -65,12 +82,26 @@ function without(list: string, separator: string, isOurs: (part: string) => bool
   return kept.length === 0 ? undefined : kept.join(separator).trim()
 }
 
-/** The headers as rules see them: names in lower case, every value of each. */
+/** Names in lower case, every value of each. */
 export function headerValues(list: HeaderList): Record<string, string[]> {
+  const values: [string, string][] = []
+  for (let at = 0; at < list.length; at += 2) values.push([(list[at] ?? '').toLowerCase(), list[at + 1] ?? ''])
+  return grouped(values)
+}
+
+/** The headers as rules see them: whatever spelling a rule names, with hyphens or as it came, it sees the values of all. */
+export function judgedHeaders(values: Readonly<Record<string, string[]>>): Record<string, string[]> {
+  const names = Object.keys(values)
+  if (!names.some((name) => name.includes('_'))) return values
+  const folded = grouped(names.flatMap((name) => (values[name] ?? []).map((value) => [foldHeader(name), value])))
+  // By no assignment: there is a header `__proto__` too.
+  const asGiven = names.map((name): [string, string[]] => [name, folded[foldHeader(name)] ?? []])
+  return Object.fromEntries([...Object.entries(folded), ...asGiven])
+}
+
+function grouped(pairs: readonly (readonly [string, string])[]): Record<string, string[]> {
   const values = new Map<string, string[]>()
-  for (let at = 0; at < list.length; at += 2) {
-    const name = (list[at] ?? '').toLowerCase()
-    const value = list[at + 1] ?? ''
+  for (const [name, value] of pairs) {
     const given = values.get(name)
     if (given) given.push(value)
     else values.set(name, [value])

@@ -12,7 +12,7 @@ import type { Peeked } from './peek.ts'
 
 export interface HttpCall extends Destination {
   method: string
-  /** Those that are forwarded, without what the gate adds. */
+  /** Those that are forwarded, without what the gate adds; `upgrade` where the call opens a WebSocket. */
   headers: Readonly<Record<string, string[]>>
   peeked: Peeked
   body: ReadBody
@@ -46,12 +46,13 @@ export function httpAction(asked: {
   if (headers.length > 0) shown.headers = Object.fromEntries(headers) as JsonObject
   if (body.shown !== undefined) shown.body = body.shown
   const { preview, truncated } = previewOf(shown)
+  const verb = call.headers.upgrade === undefined ? method : `${method} (opens a WebSocket)`
   return {
     kind: 'http',
     tool: null,
     method,
     target: redactText(url),
-    summary: summaryOf(`${method} ${target.host}${target.path}`, told(call)),
+    summary: summaryOf(`${verb} ${target.host}${target.path}`, told(call)),
     preview,
     previewTruncated: truncated || body.cut,
     fingerprint: call.peeked.whole ? fingerprintOf(asked, url) : null,

@@ -5,6 +5,7 @@ import { Type } from 'typebox'
 import { CountersignError } from '../../../lib/core/errors.ts'
 import type { Clock } from '../../../lib/ports/clock.ts'
 import { principalOf } from '../../../lib/runtime/access.ts'
+import { agentSecretOf } from '../../../lib/runtime/agent-key.ts'
 import type { Upstream } from '../../../lib/runtime/config/upstreams.ts'
 import { abortOnDisconnect } from '../../../lib/runtime/disconnect.ts'
 import { setApiHeaders } from '../../../lib/runtime/http-app.ts'
@@ -16,7 +17,7 @@ import { namedApproval } from '../named-approval.ts'
 import { readBody } from './body.ts'
 import { destinationOf, PREFIX } from './destination.ts'
 import { discard } from './discard.ts'
-import { headersToForward, headerValues } from './headers.ts'
+import { headersToForward, headerValues, judgedHeaders } from './headers.ts'
 import { type HttpCall, httpAction } from './http-action.ts'
 import { peek } from './peek.ts'
 import type { Sending } from './sending.ts'
@@ -46,7 +47,7 @@ export const proxyRoutes: FastifyPluginAsyncTypebox<{
   const documented = {
     summary: 'Forward a call to an upstream',
     description:
-      'Any method, streamed both ways. The call goes when a rule allows it or a person approves, and the answer is that ' +
+      'Any method but TRACE, streamed both ways. The call goes when a rule allows it or a person approves, and the answer is that ' +
       'of the upstream. `Prefer: wait=N` and `respond-async`, `Idempotency-Key` and `Countersign-Approval` work as they ' +
       'do with `/v1/actions`. The key may come in `Countersign-Key`, in `Authorization` or in `x-api-key`.',
     tags: ['proxy'],
@@ -79,19 +80,20 @@ export const proxyRoutes: FastifyPluginAsyncTypebox<{
     const { raw } = request
     const principal = principalOf(request)
     const upgrading = upgrades.take(raw, reply.raw)
+    refuseEchoes(request)
     const { upstream, target } = destinationOf(raw.url ?? '', byName)
-    if (upgrading && !isWebSocket(request))
-      throw new CountersignError('invalid_request', 'The only upgrade that this gate forwards is to a WebSocket.')
     const prefer = parsePrefer(request.headers.prefer)
     const list = headersToForward(raw.rawHeaders, request.headers, upstream.headers)
-    const headers = headerValues(list)
+    // Part of what is shown and known again: an approval of a plain call opens no WebSocket.
+    const headers = { ...headerValues(list), ...(upgrading ? { upgrade: ['websocket'] } : {}) }
+    const judged = judgedHeaders(headers)
     const key = keyOf(request.headers['idempotency-key'], principal)
     const named = namedApproval(request.headers['countersign-approval'])
     const context = { session: said(request, 'countersign-session'), user: said(request, 'countersign-user') }
 
     if (request.headers.expect !== undefined && !upgrading) reply.raw.writeContinue()
     const peeked = await peek(raw, clock)
-    const body = await readBody(peeked, headers)
+    const body = await readBody(peeked, judged)
     const call: HttpCall = { upstream, target, method: raw.method ?? '', headers, peeked, body, context }
     const comesBack = prefer.respondAsync || prefer.waitSeconds !== undefined
     let spool: Spool | undefined
@@ -99,7 +101,7 @@ export const proxyRoutes: FastifyPluginAsyncTypebox<{
       principal,
       action: {
         kind: 'http',
-        http: { upstream: upstream.name, method: call.method, target, headers, body: body.judged },
+        http: { upstream: upstream.name, method: call.method, target, headers: judged, body: body.judged },
         agent: principal,
         context,
       },
@@ -138,11 +140,21 @@ export const proxyRoutes: FastifyPluginAsyncTypebox<{
   }
 }
 
-const isWebSocket = ({ headers, raw }: FastifyRequest): boolean =>
-  raw.method === 'GET' &&
-  headers.upgrade?.trim().toLowerCase() === 'websocket' &&
-  Number(headers['content-length'] ?? 0) === 0 &&
-  headers['transfer-encoding'] === undefined
+/**
+ * An answer to TRACE is the call as it came there (RFC 9110, 9.3.8), with the credential that the gate adds. And the
+ * agent's key is no business of the upstream's, wherever the agent puts it.
+ */
+function refuseEchoes({ raw, headers }: FastifyRequest): void {
+  if (raw.method === 'TRACE')
+    throw new CountersignError('invalid_request', 'TRACE is not forwarded: its answer would show what the gate adds.')
+  const secret = agentSecretOf(headers)
+  const { url = '' } = raw
+  if (secret && (url.includes(secret) || unescaped(url).includes(secret)))
+    throw new CountersignError('invalid_request', 'The URL holds the key of the agent: send it in a header alone.')
+}
+
+const unescaped = (url: string): string =>
+  url.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
 
 const serves1Connection = () =>
   new CountersignError(

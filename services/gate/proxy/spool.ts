@@ -2,6 +2,7 @@ import { createCipheriv, createDecipheriv, randomBytes, randomUUID } from 'node:
 import { type FileHandle, open, unlink } from 'node:fs/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
+import { hasLeft, whenLeft } from '../../../lib/runtime/disconnect.ts'
 import type { Logger } from '../../../lib/runtime/logger.ts'
 import type { Metrics } from '../../../lib/runtime/metrics.ts'
 import type { Peeked } from './peek.ts'
@@ -44,7 +45,7 @@ export class Spools {
    * where there is no room. It is freed when the response is over, if not before.
    */
   begin(request: IncomingMessage, response: ServerResponse, { bytes: { length: peeked } }: Peeked): Spool | undefined {
-    if (this.#maxBytes === 0 || response.destroyed) return undefined
+    if (this.#maxBytes === 0 || hasLeft(request, response)) return undefined
     const length = Number(request.headers['content-length'] ?? 0)
     // What is known not to fit would only take the room of others.
     if (this.#bytes + length - peeked > this.#maxBytes) {
@@ -58,6 +59,8 @@ export class Spools {
       warn: (error) => this.#warn(error),
     })
     response.once('close', () => void spool.free())
+    // Of those in line behind another Node tells nothing.
+    whenLeft(request, response, () => void spool.free())
     return spool
   }
 
@@ -143,7 +146,8 @@ export class Spool {
   async #free(): Promise<void> {
     this.stop()
     await this.#readingOn
-    await this.#file?.close().catch((error: unknown) => this.#room.warn(error))
+    // Nothing of it is wanted any more, so that nothing is lost where the disk fails now.
+    await this.#file?.close().catch(() => undefined)
     this.#room.giveBack(this.#taken)
   }
 

@@ -1,6 +1,7 @@
 import * as http from 'node:http'
 import * as https from 'node:https'
 import type { Socket } from 'node:net'
+import { writable, writeAnswerHead } from './answer-head.ts'
 import { failureWords } from './failure.ts'
 import { type Forwarded, type Outgoing, pathOf } from './forwarder.ts'
 import { headersToAnswer } from './headers.ts'
@@ -72,7 +73,7 @@ export class Tunnels {
         socket.off('close', leave)
         sent.setTimeout(0)
         response.detachSocket(socket)
-        const list = headersToAnswer(answer.rawHeaders, { approvalId, trailers: false })
+        const list = writable(headersToAnswer(answer.rawHeaders, { approvalId, trailers: false }))
         const lines = ['HTTP/1.1 101 Switching Protocols', 'Connection: Upgrade', 'Upgrade: websocket']
         for (let at = 0; at < list.length; at += 2) lines.push(`${list[at]}: ${list[at + 1]}`)
         socket.write(`${lines.join('\r\n')}\r\n\r\n`, 'latin1')
@@ -84,12 +85,18 @@ export class Tunnels {
         resolve({ type: 'answered', status: 101 })
       })
       sent.once('response', (answer) => {
+        const { statusCode: status = 0, statusMessage: phrase } = answer
         const list = headersToAnswer(answer.rawHeaders, { approvalId, trailers: false })
-        response.sendDate = false
-        response.writeHead(answer.statusCode ?? 502, answer.statusMessage, [...list, 'Connection', 'close'])
-        answer.once('error', () => response.destroy())
+        answer.on('error', () => response.destroy())
+        try {
+          writeAnswerHead(response, { status, phrase, list: [...list, 'Connection', 'close'] })
+        } catch {
+          fail('its answer is not HTTP')
+          sent.destroy()
+          return
+        }
         answer.pipe(response)
-        resolve({ type: 'answered', status: answer.statusCode ?? 502 })
+        resolve({ type: 'answered', status })
       })
       sent.end()
     })

@@ -8,27 +8,21 @@ import type { Upgrading } from './tunnel.ts'
 const MAX_EARLY_BYTES = 64 * 1024
 
 /**
- * The upgrades that come for the proxy, by their request. Where another part of the process takes upgrades to the routes
+ * The WebSockets that come for the proxy, by their request. Where another part of the process takes upgrades to the routes
  * already, as the stream does, this only keeps what Node says of them; where none does, it takes them there itself.
  */
 export class Upgrades {
   readonly #known = new WeakMap<IncomingMessage, { socket: Socket; head: Buffer }>()
 
   constructor(app: FastifyInstance) {
+    app.takeUpgrades(PREFIX)
     app.server.prependListener('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
       if (request.url?.startsWith(PREFIX)) this.#known.set(request, { socket, head })
       if (app.server.listenerCount('upgrade') > 1) return
       socket.on('error', () => socket.destroy())
       const response = new ServerResponse(request)
       response.assignSocket(socket)
-      response.shouldKeepAlive = false
-      response.once('finish', () => socket.destroySoon())
       app.routing(request, response)
-    })
-    // No parser reads on behind an upgrade: a plain answer, also one to a stranger, is the last thing on its connection.
-    app.addHook('onResponse', ({ raw }, _reply, done) => {
-      this.#known.get(raw)?.socket.destroySoon()
-      done()
     })
   }
 
@@ -40,7 +34,6 @@ export class Upgrades {
     const known = this.#known.get(request)
     if (!known) return undefined
     const { socket, head } = known
-    response.shouldKeepAlive = false
     const chunks = [head]
     let read = head.length
     const onData = (chunk: Buffer) => {

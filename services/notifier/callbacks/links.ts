@@ -1,4 +1,9 @@
-import { type CallbackGrant, callbackToken, readCallbackToken } from '../../../lib/core/callback-token.ts'
+import {
+  type CallbackGrant,
+  type CallbackPlace,
+  callbackToken,
+  readCallbackToken,
+} from '../../../lib/core/callback-token.ts'
 import { CountersignError } from '../../../lib/core/errors.ts'
 
 /** Links that decide, for systems which can do no more than open one. */
@@ -24,18 +29,20 @@ export class CallbackLinks {
   }
 
   /**
-   * What a token allows. `tenantOf` knows the tenant of an endpoint whose links count. The same error for whatever is
-   * wrong with it.
+   * What a token allows. `placeOf` finds the endpoint as it is now; undefined where there is none whose links count.
+   * The same error for whatever is wrong with it.
    */
-  async read(token: string, tenantOf: (endpoint: string) => Promise<string | undefined>): Promise<CallbackGrant> {
+  async read(token: string, placeOf: (endpoint: string) => Promise<CallbackPlace | undefined>): Promise<CallbackGrant> {
     const said = readCallbackToken(token)
-    const tenant = said && (await tenantOf(said.endpoint))
-    if (!said || tenant === undefined || !said.isSigned(this.#key, tenant))
-      throw new CountersignError(
-        'approval_not_found',
-        'This link leads nowhere: it is not whole, or its endpoint is no more.',
-      )
-    const { decision, approvalId, endpoint, expiresAt } = said
-    return { decision, approvalId, endpoint, tenant, expiresAt }
+    const place = said && (await placeOf(said.endpoint))
+    if (!said || !place || !said.isSigned(this.#key, place)) throw leadsNowhere()
+    const { isSigned: _, ...signed } = said
+    return { ...signed, ...place }
   }
 }
+
+export const leadsNowhere = () =>
+  new CountersignError(
+    'approval_not_found',
+    'This link leads nowhere: it is not whole, or its endpoint is gone, switched off, or another than it was.',
+  )

@@ -1,6 +1,12 @@
 import { ERRORS, type ErrorCode, type ProblemDetails } from '../../../lib/core/errors.ts'
 import type { DecisionWord } from '../../../lib/core/events.ts'
+import { printable } from '../../../lib/core/printable.ts'
 import type { ApprovalView } from '../../../lib/core/view.ts'
+
+const MOST_TEXT = 500
+const MOST_REASON = 2_000
+const MOST_PREVIEW = 16_384
+const MOST_LINES = 20
 
 /** Nothing but the form itself: no script, no style, no other host. */
 export const PAGE_POLICY = "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -14,7 +20,7 @@ export function askingPage(decision: DecisionWord, approval: ApprovalView, appro
     `${factsOf(approval)}
 <form method="post">
 <p><label>Reason${isRequired ? '' : ' (optional)'}<br><textarea name="reason" rows="3" cols="60" maxlength="2000"${isRequired ? ' required' : ''}></textarea></label></p>
-<p><button>${title}</button> in the name of ${escaped(approver)}</p>
+<p><button>${title}</button> in the name of ${inert(approver)}</p>
 </form>`,
   )
 }
@@ -27,7 +33,7 @@ export function problemPage(code: ErrorCode, { detail, approval }: ProblemDetail
   const standing = approval as ApprovalView | undefined
   return pageOf(
     ERRORS[code].title,
-    `<p>${escaped(detail ?? '')}</p>${standing ? `${factsOf(standing)}${decidedOf(standing)}` : ''}`,
+    `<p>${inert(detail ?? '')}</p>${standing ? `${factsOf(standing)}${decidedOf(standing)}` : ''}`,
   )
 }
 
@@ -41,20 +47,42 @@ const STANDING: Record<ApprovalView['status'], string> = {
   cancelled: 'Cancelled: nobody waits for it any more',
 }
 
-const factsOf = ({ action, agent, rule, risk, id }: ApprovalView): string => `<h2>${escaped(action.summary)}</h2>
+function factsOf({ action, agent, rule, risk, findings = [], id }: ApprovalView): string {
+  return `<h2>${inert(action.summary)}</h2>
 <dl>
-<dt>Agent</dt><dd>${escaped(agent.name)}</dd>
-<dt>Risk</dt><dd>${escaped(risk)}</dd>
-<dt>Rule</dt><dd>${escaped(rule.id)}</dd>
-<dt>Approval</dt><dd>${escaped(id)}</dd>
+<dt>Agent</dt><dd>${inert(agent.name)}</dd>
+<dt>Risk</dt><dd>${inert(risk)}</dd>
+<dt>Rule</dt><dd>${inert(rule.id)}</dd>
+<dt>Approval</dt><dd>${inert(id)}</dd>
 </dl>
-<pre>${escaped(action.preview)}</pre>`
+${listOf('Why', rule.why, (why) => inert(why))}${listOf('What was noticed', findings, findingText)}<pre>${inert(action.preview, MOST_PREVIEW)}</pre>
+${action.previewTruncated ? '<p>The arguments are too long to be shown whole.</p>\n' : ''}`
+}
+
+type Finding = NonNullable<ApprovalView['findings']>[number]
+
+function findingText({ detector, severity, message, path }: Finding): string {
+  const source = path === undefined ? inert(detector) : `${inert(detector)}, ${inert(path)}`
+  return `${inert(severity)}: ${inert(message)} (${source})`
+}
+
+/** `shown` must be inert. */
+function listOf<T>(title: string, lines: readonly T[], shown: (line: T) => string): string {
+  if (lines.length === 0) return ''
+  const more = lines.length - MOST_LINES
+  const items = lines.slice(0, MOST_LINES).map((line) => `<li>${shown(line)}</li>`)
+  if (more > 0) items.push(`<li>and ${more} more</li>`)
+  return `<h3>${title}</h3>\n<ul>\n${items.join('\n')}\n</ul>\n`
+}
 
 function decidedOf({ status, decidedBy, decidedAt, reason }: ApprovalView): string {
   if (status === 'pending') return ''
-  const who = decidedBy.map(({ name }) => name).join(', ')
-  return `<p>${escaped(STANDING[status])}${who === '' ? '' : ` by ${escaped(who)}`}${decidedAt === undefined ? '' : ` at ${escaped(decidedAt)}`}</p>${
-    reason === undefined ? '' : `<p>Reason given:</p><blockquote>${escaped(reason)}</blockquote>`
+  const who = decidedBy
+    .slice(0, MOST_LINES)
+    .map(({ name }) => inert(name))
+    .join(', ')
+  return `<p>${STANDING[status]}${who === '' ? '' : ` by ${who}`}${decidedAt === undefined ? '' : ` at ${inert(decidedAt)}`}</p>${
+    reason === undefined ? '' : `<p>Reason given:</p><blockquote>${inert(reason, MOST_REASON)}</blockquote>`
   }`
 }
 
@@ -64,20 +92,20 @@ const pageOf = (title: string, content: string): string => `<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
-<title>${escaped(title)} · Countersign</title>
+<title>${title} · Countersign</title>
 </head>
 <body>
-<h1>${escaped(title)}</h1>
+<h1>${title}</h1>
 ${content}
 </body>
 </html>
 `
 
 const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
-/** Direction marks and invisible characters could make a text read as another. */
-const INVISIBLE = /[\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g
 
-const escaped = (text: string): string =>
-  text
-    .replace(INVISIBLE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
-    .replace(/[&<>"']/g, (char) => ENTITIES[char] ?? char)
+/** What somebody else wrote: no markup, nothing invisible, and not longer than this. */
+function inert(text: string, limit = MOST_TEXT): string {
+  const isLong = text.length > limit
+  const shown = isLong ? text.slice(0, limit).replace(/[\ud800-\udbff]$/, '') : text
+  return `${printable(shown).replace(/[&<>"']/g, (char) => ENTITIES[char] ?? char)}${isLong ? '…' : ''}`
+}

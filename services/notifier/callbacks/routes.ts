@@ -10,23 +10,18 @@ import type { Identity } from '../../../lib/ports/identity.ts'
 import { approverOf } from '../../../lib/runtime/approver.ts'
 import { reasonOf } from '../../../lib/runtime/reason.ts'
 import { ApprovalSchema, answers, Reason } from '../../../lib/runtime/schemas.ts'
-import type { CallbackLinks } from './links.ts'
+import { type CallbackLinks, leadsNowhere } from './links.ts'
 import { askingPage, PAGE_POLICY, problemPage, standingPage } from './page.ts'
-
-/** What is behind a link: in whose name an endpoint's links decide, while they count. */
-export interface CallbackEndpoint {
-  tenant: string
-  callbackAs: string
-}
+import type { CallbackPlaces } from './places.ts'
 
 /** Links that decide: GET shows what it is about, POST decides. The token in the path is the credential. */
 export const callbackRoutes: FastifyPluginAsyncTypebox<{
   links: CallbackLinks
-  endpointOf: (id: string) => Promise<CallbackEndpoint | undefined>
+  places: CallbackPlaces
   decider: Decider
   identity: Identity
   clock: Clock
-}> = async (app, { links, endpointOf, decider, identity, clock }) => {
+}> = async (app, { links, places, decider, identity, clock }) => {
   const config = { access: 'public' } as const
   const params = Type.Object({ token: Type.String({ maxLength: 200 }) })
 
@@ -36,18 +31,15 @@ export const callbackRoutes: FastifyPluginAsyncTypebox<{
     async (_request: FastifyRequest, text: string) => Object.fromEntries(new URLSearchParams(text)),
   )
 
-  async function open(token: string): Promise<{ grant: CallbackGrant; approver: string }> {
-    let approver = ''
-    const grant = await links.read(token, async (id) => {
-      const endpoint = await endpointOf(id)
-      approver = endpoint?.callbackAs ?? ''
-      return endpoint?.tenant
-    })
-    return { grant, approver }
+  /** Every request looks for itself whether the link counts; the dearer look comes after its signature. */
+  async function open(token: string): Promise<CallbackGrant> {
+    const grant = await links.read(token, (id) => places.find(id))
+    if (await places.isDisabled(grant.endpoint)) throw leadsNowhere()
+    return grant
   }
 
-  async function decide({ grant, approver }: Awaited<ReturnType<typeof open>>, reason: string | undefined) {
-    const { tenant, approvalId, decision, expiresAt } = grant
+  async function decide(grant: CallbackGrant, reason: string | undefined) {
+    const { tenant, approvalId, approver, decision, expiresAt } = grant
     const standing = await decider.lookup(tenant, approvalId)
     // A link that is over says what stands; it also is when the approval itself has got more time since.
     if (standing.status === 'pending' && clock.now() >= expiresAt)
@@ -55,15 +47,15 @@ export const callbackRoutes: FastifyPluginAsyncTypebox<{
     const person = await identity.ofPerson({ tenant, name: approver })
     if (!person)
       throw new CountersignError('not_an_approver', 'The approver in whose name this link decides is known no more.')
-    const by = approverOf(person, 'http')
+    const by = approverOf(person, 'link')
     return viewOf(await decider.decide({ tenant, id: approvalId, decision, by, reason: reasonOf(reason), edits: null }))
   }
 
   app.get('/v1/callbacks/:token', { config, schema: { hide: true, params } }, (request, reply) =>
     asPage(reply, async () => {
-      const { grant, approver } = await open(request.params.token)
-      const approval = viewOf(await decider.lookup(grant.tenant, grant.approvalId))
-      return approval.status === 'pending' ? askingPage(grant.decision, approval, approver) : standingPage(approval)
+      const { tenant, approvalId, decision, approver } = await open(request.params.token)
+      const approval = viewOf(await decider.lookup(tenant, approvalId))
+      return approval.status === 'pending' ? askingPage(decision, approval, approver) : standingPage(approval)
     }),
   )
 

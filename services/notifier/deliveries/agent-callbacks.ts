@@ -1,3 +1,4 @@
+import { CountersignError } from '../../../lib/core/errors.ts'
 import type { EventOf } from '../../../lib/core/events.ts'
 import type { Notification } from '../../../lib/core/notification.ts'
 import { RecentMap } from '../../../lib/core/recent-map.ts'
@@ -10,6 +11,9 @@ import type { Endpoint } from './endpoint.ts'
 
 const PREFIX = 'callback:'
 const REMEMBERED = 20_000
+
+/** Whether an endpoint is one that agents named: nobody configured it, and there may be any number. */
+export const isAgentCallback = (endpoint: string): boolean => endpoint.startsWith(PREFIX)
 
 /** What is stored of one: unlike an endpoint's, its URL is of one approval. */
 interface Callback {
@@ -37,17 +41,16 @@ export class AgentCallbacks {
     this.#fault = callbackFault(deps.config.hosts)
   }
 
-  /** Spares a look at the record when the decision comes. */
+  /** Spares a look at the record when the decision comes, where nobody can have named another since. */
   requested({ data }: EventOf<'approval.requested'>): void {
-    this.#urls.set(data.id, data.callback)
+    // Gates that get the same Idempotency-Key ask under one id, each in its own words.
+    this.#urls.set(data.id, this.#urls.get(data.id) ?? data.callback)
   }
 
   /** Where and what the one who asked is to be told; undefined when they want nothing. */
   async of({ type, approval, ...more }: Notification): Promise<{ endpoint: Endpoint; body: string } | undefined> {
     if (type !== 'approval.decided') return undefined
-    const known = this.#urls.get(approval.id)
-    const url =
-      known === undefined ? ((await this.#decider.lookup(approval.tenant, approval.id)).callback ?? null) : known
+    const url = await this.#urlOf(approval)
     this.#urls.delete(approval.id)
     // The hosts may be others than when the gate took it.
     if (url === null || this.#fault(url) !== undefined) return undefined
@@ -58,9 +61,22 @@ export class AgentCallbacks {
     }
   }
 
+  /** A call that joined later may have named one: that made a write, so the record was not decided by its first. */
+  async #urlOf({ tenant, id, version }: Notification['approval']): Promise<string | null> {
+    const asked = this.#urls.get(id)
+    if (asked || (asked === null && version <= 2)) return asked
+    try {
+      return (await this.#decider.lookup(tenant, id)).callback ?? null
+    } catch (error) {
+      // With its record the callback is gone; others are told all the same.
+      if (error instanceof CountersignError && error.code === 'approval_not_found') return null
+      throw error
+    }
+  }
+
   /** The endpoint behind an id; undefined when it is of another kind. */
   find(id: string): Endpoint | undefined {
-    return id.startsWith(PREFIX) ? this.#endpoint(id) : undefined
+    return isAgentCallback(id) ? this.#endpoint(id) : undefined
   }
 
   #endpoint(id: string): Endpoint {

@@ -8,14 +8,16 @@ export function channelEndpoint(deps: { channel: Channel; store: DeliveryStore; 
   const { channel, store, since } = deps
   return {
     id: channel.id,
-    tenant: '*',
+    tenant: channel.tenant,
     label: channel.id,
     since,
     isOpen: true,
     canBeDisabled: false,
     hearsOfEndpoints: false,
     callbackAs: null,
-    wants: (notification) => channel.wants(notification) || isNamed(channel.id, notification),
+    wants: (notification) =>
+      notification.approval.tenant === channel.tenant &&
+      (isNamed(channel.id, notification) || channel.wants(notification)),
     bodyOf: (notification) => JSON.stringify(notification),
     async attempt(delivery, signal) {
       const notification = JSON.parse(delivery.body) as Notification
@@ -25,5 +27,10 @@ export function channelEndpoint(deps: { channel: Channel; store: DeliveryStore; 
   }
 }
 
-/** Whether an escalation step names this endpoint: then it is told whatever it wants otherwise. */
-export const isNamed = (id: string, { escalation }: Notification): boolean => escalation?.channels.includes(id) ?? false
+/**
+ * Whether an escalation step names this endpoint: then it is told of the step and of the outcome, whatever it wants
+ * otherwise.
+ */
+export const isNamed = (id: string, { type, approval, escalation }: Notification): boolean =>
+  escalation?.channels.includes(id) === true ||
+  (type === 'approval.decided' && approval.escalated?.some(({ channels }) => channels.includes(id)) === true)

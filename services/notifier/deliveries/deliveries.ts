@@ -12,15 +12,18 @@ import type { Logger } from '../../../lib/runtime/logger.ts'
 import type { Metrics } from '../../../lib/runtime/metrics.ts'
 import type { Pace } from '../../../lib/runtime/pace.ts'
 import { CallbackLinks } from '../callbacks/links.ts'
+import { CallbackPlaces } from '../callbacks/places.ts'
 import { callbackRoutes } from '../callbacks/routes.ts'
 import { RecordViews } from '../record-views.ts'
 import { AgentCallbacks } from './agent-callbacks.ts'
 import { Endpoints } from './endpoints.ts'
 import { consumeEvents, deliveryId } from './fan-out.ts'
-import { type DisabledReason, Health } from './health.ts'
+import { type DisabledEndpoint, Health } from './health.ts'
 import { Worker } from './worker.ts'
 
 const TIDY_EVERY_MS = 3_600_000
+/** Of what was disabled so long ago before the start, others are told then, if they were not. */
+const RETOLD_MS = 3_600_000
 
 /** What the notifier sends out: every event to whoever wants it, durably, until it has arrived or is given up. */
 export class Deliveries {
@@ -41,20 +44,17 @@ export class Deliveries {
     this.#callbacks = deps.callbacks && new AgentCallbacks({ ...deps, config: deps.callbacks })
     this.#endpoints = new Endpoints({ ...deps, links: this.#links, callbacks: this.#callbacks })
     const { webhooks, clock, log, metrics } = deps
-    const onDisabled = (id: string, tenant: string, reason: DisabledReason) => this.#tellOfDisabled(id, tenant, reason)
+    const onDisabled = (disabled: DisabledEndpoint) => this.#tellOfDisabled(disabled)
     const health = new Health({ webhooks, clock, log, metrics, onDisabled })
     this.#worker = new Worker({ ...deps, endpoints: this.#endpoints, health })
   }
 
   /** Links that decide. */
   get routes(): FastifyPluginAsync {
-    const { decider, identity, clock } = this.#deps
-    const endpointOf = async (id: string) => {
-      const { isOpen, tenant, callbackAs } = (await this.#endpoints.current()).get(id) ?? { isOpen: false }
-      return isOpen && callbackAs ? { tenant, callbackAs } : undefined
-    }
+    const { listed, webhooks, decider, identity, clock } = this.#deps
+    const places = new CallbackPlaces({ listed, webhooks })
     return async (app) => {
-      await app.register(callbackRoutes, { links: this.#links, endpointOf, decider, identity, clock })
+      await app.register(callbackRoutes, { links: this.#links, places, decider, identity, clock })
     }
   }
 
@@ -75,6 +75,9 @@ export class Deliveries {
       },
     })
     this.#cancelTidy = clock.after(TIDY_EVERY_MS, () => this.#tidy())
+    await this.#tellOfDisabledBefore().catch((error: unknown) =>
+      log.warn({ err: error }, 'nobody was told again of endpoints that were disabled'),
+    )
   }
 
   /** The service can be reached: what is made is sent from now on. */
@@ -96,16 +99,23 @@ export class Deliveries {
     this.#worker.wake()
   }
 
-  /** The tenant's other endpoints hear of it, if they hear of everything. */
-  async #tellOfDisabled(id: string, tenant: string, reason: DisabledReason): Promise<void> {
+  /** Whoever disabled an endpoint may have died before it told of it. */
+  async #tellOfDisabledBefore(): Promise<void> {
+    const { webhooks, clock } = this.#deps
+    const since = clock.now() - RETOLD_MS
+    for (const { endpoint, tenant, disabled } of await webhooks.health())
+      if (disabled && disabled.at >= since) await this.#tellOfDisabled({ endpoint, tenant, ...disabled })
+  }
+
+  /** The tenant's other endpoints hear of it, if they hear of everything; once, however often they are told. */
+  async #tellOfDisabled({ endpoint: id, tenant, at, reason }: DisabledEndpoint): Promise<void> {
     this.#endpoints.forget()
-    const { store, clock } = this.#deps
-    const at = clock.now()
+    const { store } = this.#deps
     const eventId = `webhook.disabled:${id}:${at}`
     const timestamp = new Date(at).toISOString()
     const body = JSON.stringify({ type: 'webhook.disabled', timestamp, data: { id, tenant, reason } })
     const others = (await this.#endpoints.current()).all.filter(
-      (each) => each.id !== id && each.tenant === tenant && each.isOpen && each.hearsOfEndpoints,
+      (each) => each.id !== id && each.tenant === tenant && each.isOpen && each.hearsOfEndpoints && each.since <= at,
     )
     if (others.length === 0) return
     await store.insert(
@@ -128,7 +138,7 @@ export class Deliveries {
         endedAt: null,
       })),
     )
-    this.#worker.wake()
+    if (this.#isListening) this.#worker.wake()
   }
 
   /** Deletes what ended long ago, and ends what waits for an endpoint that has been unknown for an hour. */

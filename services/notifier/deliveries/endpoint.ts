@@ -5,7 +5,7 @@ import type { Delivery } from '../../../lib/ports/delivery-store.ts'
 /** Where deliveries go: a webhook endpoint, a channel, the callbacks of those who asked. */
 export interface Endpoint {
   readonly id: string
-  /** `*`: it hears of every tenant. */
+  /** `*`: of those who asked, whatever their tenant. */
   readonly tenant: string
   /** Its name in metrics, of which there are few. */
   readonly label: string

@@ -33,6 +33,8 @@ export class Endpoints {
   #known: KnownEndpoints = { all: [], get: () => undefined }
   #readAt = Number.NEGATIVE_INFINITY
   #reading: Promise<KnownEndpoints> | undefined
+  /** How often something was changed: what was read before the latest change is not kept. */
+  #changes = 0
 
   constructor(deps: {
     channels: readonly Channel[]
@@ -58,19 +60,24 @@ export class Endpoints {
   /** Rejects with `decider_unavailable` when the store is away. */
   current(): Promise<KnownEndpoints> {
     if (this.#clock.now() - this.#readAt < FRESH_MS) return Promise.resolve(this.#known)
-    this.#reading ??= this.#read().finally(() => {
-      this.#reading = undefined
+    if (this.#reading) return this.#reading
+    const reading = this.#read().finally(() => {
+      if (this.#reading === reading) this.#reading = undefined
     })
-    return this.#reading
+    this.#reading = reading
+    return reading
   }
 
   /** The next look reads anew. */
   forget(): void {
     this.#readAt = Number.NEGATIVE_INFINITY
+    this.#reading = undefined
+    this.#changes += 1
   }
 
   async #read(): Promise<KnownEndpoints> {
     const now = this.#clock.now()
+    const changes = this.#changes
     const [stored, healths] = await Promise.all([this.#webhooks.list(), this.#webhooks.health()])
     const healthOf = new Map(healths.map((health) => [health.endpoint, health]))
     const sinceOf = (id: string) => (healthOf.has(id) ? 0 : now - NEW_SINCE_MS)
@@ -84,8 +91,11 @@ export class Endpoints {
       ...stored.map((each) => webhook(each, each.createdAt)),
     ]
     const byId = new Map(all.map((endpoint) => [endpoint.id, endpoint]))
-    this.#known = { all, get: (id) => byId.get(id) ?? this.#callbacks?.find(id) }
-    this.#readAt = now
-    return this.#known
+    const known = { all, get: (id: string) => byId.get(id) ?? this.#callbacks?.find(id) }
+    if (changes === this.#changes) {
+      this.#known = known
+      this.#readAt = now
+    }
+    return known
   }
 }

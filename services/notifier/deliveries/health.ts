@@ -10,7 +10,12 @@ const FAILING_MS = 5 * 24 * 3_600_000
 const NOTE_EVERY_MS = 10_000
 const REMEMBERED = 10_000
 
-export type DisabledReason = 'gone' | 'failing'
+export interface DisabledEndpoint {
+  endpoint: string
+  tenant: string
+  at: number
+  reason: 'gone' | 'failing'
+}
 
 /** Notes how endpoints do, and disables those that are gone or fail for days. */
 export class Health {
@@ -18,7 +23,7 @@ export class Health {
   readonly #clock: Clock
   readonly #log: Logger
   readonly #metrics: Metrics
-  readonly #onDisabled: (endpoint: string, tenant: string, reason: DisabledReason) => Promise<void>
+  readonly #onDisabled: (disabled: DisabledEndpoint) => Promise<void>
   readonly #noted = new RecentMap<string, { at: number; succeeded: boolean }>(REMEMBERED)
 
   constructor(deps: {
@@ -27,7 +32,7 @@ export class Health {
     log: Logger
     metrics: Metrics
     /** Called by the one worker whose note disabled it. */
-    onDisabled: (endpoint: string, tenant: string, reason: DisabledReason) => Promise<void>
+    onDisabled: (disabled: DisabledEndpoint) => Promise<void>
   }) {
     this.#webhooks = deps.webhooks
     this.#clock = deps.clock
@@ -52,14 +57,16 @@ export class Health {
     this.#noted.set(endpoint, { at, succeeded })
     const { failingSince } = await this.#webhooks.noted({ endpoint, tenant, at, succeeded })
     if (!canBeDisabled) return
-    if (outcome === 'gone') await this.#disable(endpoint, tenant, 'gone')
-    else if (failingSince !== null && at - failingSince >= FAILING_MS) await this.#disable(endpoint, tenant, 'failing')
+    if (outcome === 'gone') await this.#disable({ endpoint, tenant, at, reason: 'gone' })
+    else if (failingSince !== null && at - failingSince >= FAILING_MS)
+      await this.#disable({ endpoint, tenant, at, reason: 'failing' })
   }
 
-  async #disable(endpoint: string, tenant: string, reason: DisabledReason): Promise<void> {
-    if (!(await this.#webhooks.disable({ endpoint, tenant, at: this.#clock.now(), reason }))) return
+  async #disable(disabled: DisabledEndpoint): Promise<void> {
+    if (!(await this.#webhooks.disable(disabled))) return
+    const { endpoint, tenant, reason } = disabled
     this.#metrics.webhooksDisabled.inc({ endpoint, reason })
     this.#log.warn({ endpoint, tenant, reason }, 'a webhook endpoint was disabled')
-    await this.#onDisabled(endpoint, tenant, reason)
+    await this.#onDisabled(disabled)
   }
 }

@@ -38,7 +38,9 @@ export function webhookEndpoint(deps: {
       const withLinks = callbackAs !== null && approvalId !== null && isAsking(type)
       // Links are secrets: they are made anew each time, and not stored.
       const body = withLinks
-        ? bodyWith(made, (expiresAt) => links.urls({ approvalId, endpoint: id, tenant, expiresAt }))
+        ? bodyWith(made, (expiresAt) =>
+            links.urls({ approvalId, endpoint: id, tenant, approver: callbackAs, url, expiresAt }),
+          )
         : made
       const secrets = webhook.secrets.filter(({ until }) => until === null || until > at).map(({ secret }) => secret)
       return sender.send({ url, id: eventId, at, body, secrets }, signal)

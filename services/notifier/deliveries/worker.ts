@@ -7,6 +7,7 @@ import type { Delivery, DeliveryStore } from '../../../lib/ports/delivery-store.
 import type { Logger } from '../../../lib/runtime/logger.ts'
 import type { Metrics } from '../../../lib/runtime/metrics.ts'
 import type { Pace } from '../../../lib/runtime/pace.ts'
+import { isAgentCallback } from './agent-callbacks.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Endpoints } from './endpoints.ts'
 import type { Health } from './health.ts'
@@ -220,8 +221,8 @@ export class Worker {
       },
       'delivery attempted',
     )
-    if (this.#isStopping) return
     const { id, tenant, canBeDisabled } = endpoint
+    if (this.#isStopping || isAgentCallback(id)) return
     await this.#health.attempted({ endpoint: id, tenant, outcome: type, canBeDisabled })
   }
 

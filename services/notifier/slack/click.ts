@@ -8,8 +8,16 @@ import { Decision, LONGEST_REASON } from '../../../lib/runtime/schemas.ts'
 import { BUTTONS } from './card.ts'
 import { REASON } from './modals.ts'
 
-interface OnCard {
+/** Who Slack says has clicked, and where they are at home. */
+export interface Clicker {
   userId: string
+  /** Undefined where Slack does not say. */
+  teamId: string | undefined
+  appId: string | undefined
+}
+
+interface OnCard {
+  by: Clicker
   approvalId: string
   place: MessagePlace
 }
@@ -30,11 +38,17 @@ export interface ReasonClick extends OnCard {
 export type Click = ButtonClick | ReasonClick
 
 const Text = (maxLength: number) => Type.String({ minLength: 1, maxLength })
-const User = Type.Object({ id: Text(32) })
+/** A shared channel has users of other workspaces. In an organization's app the payload may have no team (null). */
+const SENDER = {
+  user: Type.Object({ id: Text(32), team_id: Type.Optional(Text(32)) }),
+  team: Type.Optional(Type.Union([Type.Object({ id: Text(32) }), Type.Null()])),
+  api_app_id: Type.Optional(Text(32)),
+}
+const Sender = Type.Object(SENDER)
 
 const ButtonPressed = Type.Object({
   type: Type.Literal('block_actions'),
-  user: User,
+  ...SENDER,
   trigger_id: Text(200),
   container: Type.Object({ message_ts: Text(32), channel_id: Text(32) }),
   actions: Type.Array(Type.Object({ action_id: Text(255), value: Type.Optional(Text(2000)) }), {
@@ -44,7 +58,7 @@ const ButtonPressed = Type.Object({
 })
 const ModalSent = Type.Object({
   type: Type.Literal('view_submission'),
-  user: User,
+  ...SENDER,
   view: Type.Object({
     callback_id: Type.Literal(REASON.view),
     private_metadata: Text(3000),
@@ -73,29 +87,31 @@ const isMetadata = ajv.compile<Static<typeof Metadata>>(Metadata)
 export function readClick(payload: unknown): Click | undefined {
   if (isButtonPressed(payload)) return readButton(payload)
   if (isModalSent(payload)) {
-    const { view, user } = payload
+    const { view } = payload
     const metadata = parsed(view.private_metadata)
     if (!isMetadata(metadata)) throw unknown()
     const { id, decision, ...place } = metadata
     const reason = view.state.values[REASON.block]?.[REASON.input]?.value ?? null
-    return { type: 'reason', userId: user.id, approvalId: approvalIdOf(id), place, decision, reason }
+    return { type: 'reason', by: clickerOf(payload), approvalId: approvalIdOf(id), place, decision, reason }
   }
   throw unknown()
 }
 
-function readButton({
-  user,
-  actions,
-  container,
-  trigger_id: triggerId,
-}: Static<typeof ButtonPressed>): Click | undefined {
+function readButton(payload: Static<typeof ButtonPressed>): Click | undefined {
+  const { actions, container, trigger_id: triggerId } = payload
   const [action] = actions
   if (action?.action_id === BUTTONS.page) return undefined
   const type = (['approve', 'deny', 'details'] as const).find((name) => BUTTONS[name] === action?.action_id)
   if (type === undefined) throw unknown()
   const place = { channel: container.channel_id, ts: container.message_ts }
-  return { type, userId: user.id, approvalId: approvalIdOf(action?.value ?? ''), place, triggerId }
+  return { type, by: clickerOf(payload), approvalId: approvalIdOf(action?.value ?? ''), place, triggerId }
 }
+
+const clickerOf = ({ user, team, api_app_id: appId }: Static<typeof Sender>): Clicker => ({
+  userId: user.id,
+  teamId: user.team_id ?? team?.id,
+  appId,
+})
 
 function approvalIdOf(text: string): string {
   if (!isApprovalId(text)) throw unknown()

@@ -112,8 +112,8 @@ export class Clicks {
   }
 
   async #act(click: Click): Promise<Acted> {
-    const approver = await this.#people.approverOf(click.userId)
-    if (!approver) return this.#refuse(click, 'not_an_approver', strangerDetail(click.userId))
+    const approver = await this.#people.approverOf(click.by)
+    if (!approver) return this.#refuse(click, 'not_an_approver', strangerDetail(click.by.userId))
     try {
       const before = viewOf(await this.#decider.lookup(this.#tenant, click.approvalId))
       if (click.type === 'details') return await this.#open(click, detailsModal(before), 'details')
@@ -170,7 +170,7 @@ export class Clicks {
     const text = inert(detail, LINE)
     if (click.type === 'reason')
       return { result: code, answer: { response_action: 'errors', errors: { [REASON.block]: text } } }
-    this.#afterwardsDo(() => this.#api.whisper(click.place.channel, click.userId, text))
+    this.#afterwardsDo(() => this.#api.whisper(click.place.channel, click.by.userId, text))
     return { result: code }
   }
 

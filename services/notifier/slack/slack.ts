@@ -48,13 +48,13 @@ export function createSlack(deps: {
   const clicks = new Clicks({ api, decider, people, cards, tenant, clock, log, metrics })
 
   return {
-    channel: createSlackChannel({ api, cards, people, config: settings }),
+    channel: createSlackChannel({ api, cards, people, config: settings, log }),
     routes: async (app) => {
       if (clickable && signingSecret !== undefined)
         await app.register(slackRoutes, { clicks, signingSecret, clock, metrics })
     },
     start() {
-      api.team().catch((error: unknown) => log.warn({ err: error }, 'Slack does not know the bot token, or is away'))
+      api.home().catch((error: unknown) => log.warn({ err: error }, 'Slack does not know the bot token, or is away'))
       if (clickable) socket?.start((payload) => clicks.answer(payload))
     },
     async close() {

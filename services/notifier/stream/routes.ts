@@ -45,6 +45,7 @@ export const streamRoutes: FastifyPluginAsyncTypebox<{
       socket.terminate()
     },
   })
+  app.takeUpgrades('/v1/stream')
   app.decorateRequest('streamOwner', null)
 
   app.post(

@@ -57,7 +57,8 @@ export class WebhookBook {
     return enabled && !(await this.#health()).get(id)?.disabled
   }
 
-  async create(tenant: string, settings: WebhookChange & { url: string; secret?: string }) {
+  /** `caller` is the admin's name: links decide in no other than through the configuration. */
+  async create(tenant: string, caller: string, settings: WebhookChange & { url: string; secret?: string }) {
     const { webhooks, clock, newId, newSecret, wake } = this.#deps
     const { secret = newSecret(), ...change } = settings
     this.#refuse(change)
@@ -80,14 +81,20 @@ export class WebhookBook {
       version: 1,
     }
     const webhook = changed(blank, change)
+    refuseOthersVote(change, webhook, caller)
     if (!(await webhooks.insert(webhook))) throw new Error('a new webhook has an id that is taken')
     wake()
     return { ...(await this.#view(webhook)), secret }
   }
 
-  async change(tenant: string, id: string, change: WebhookChange): Promise<WebhookView> {
+  async change(tenant: string, caller: string, id: string, change: WebhookChange): Promise<WebhookView> {
     this.#refuse(change)
-    return this.#view(await this.#save(tenant, id, (webhook) => changed(webhook, change)))
+    const next = await this.#save(tenant, id, (webhook) => {
+      const next = changed(webhook, change)
+      refuseOthersVote(change, next, caller)
+      return next
+    })
+    return this.#view(next)
   }
 
   async rotate(tenant: string, id: string, rotation: { secret?: string; overlapMs?: number }) {
@@ -187,6 +194,15 @@ function changed(webhook: Webhook, change: WebhookChange): Webhook {
   const { events, tools, risks } = { ...webhook.filter, ...change }
   const { url, description, callbackAs, enabled } = { ...webhook, ...change }
   return { ...webhook, url, description, callbackAs, enabled, filter: { events, tools, risks } }
+}
+
+/** Whoever holds a link votes as its approver: an admin makes links of their own vote, and sends nobody else's elsewhere. */
+function refuseOthersVote(change: WebhookChange, { callbackAs }: Webhook, caller: string): void {
+  if (callbackAs === null || callbackAs === caller) return
+  if (change.callbackAs !== undefined)
+    refuseAll([{ path: 'callbackAs', message: 'must be your own name: the configuration alone names others' }])
+  if (change.url !== undefined)
+    refuseAll([{ path: 'url', message: 'is of links that decide in the name of another: set callbackAs to null too' }])
 }
 
 function refuseSecret(secret: string): void {

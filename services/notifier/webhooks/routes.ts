@@ -52,7 +52,8 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<Omit<BookDeps, 'newId' | '
       },
     },
     async (request, reply) => {
-      const made = await book.create(principalOf(request).tenant, request.body)
+      const { tenant, name } = principalOf(request)
+      const made = await book.create(tenant, name, request.body)
       return reply.code(201).header('location', `/v1/webhooks/${made.id}`).send(made)
     },
   )
@@ -84,7 +85,10 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<Omit<BookDeps, 'newId' | '
         response: answers({ 200: WebhookSchema }),
       },
     },
-    async (request) => book.change(principalOf(request).tenant, request.params.id, request.body),
+    async (request) => {
+      const { tenant, name } = principalOf(request)
+      return book.change(tenant, name, request.params.id, request.body)
+    },
   )
 
   app.delete(

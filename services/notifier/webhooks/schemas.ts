@@ -27,7 +27,7 @@ const Secret = Type.String({
   description: '`whsec_` and the base64 of 24 to 64 bytes; made where it is not given.',
 })
 const CallbackAs = Type.Union([Type.String({ pattern: '^[A-Za-z0-9._@-]{1,64}$' }), Type.Null()], {
-  description: 'The approver in whose name the links in the body decide; null: no links.',
+  description: 'The approver in whose name the links in the body decide; through the API yourself. Null: no links.',
 })
 
 const settings = {

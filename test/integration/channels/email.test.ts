@@ -1,4 +1,4 @@
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createEmailChannel, type EmailSettings } from '../../../lib/adapters/email/channel.ts'
 import { anApproval, approved, claimed, denied, settled } from '../../support/approvals.ts'
 import { LOOPBACK_CERTIFICATE } from '../../support/loopback-certificate.ts'
@@ -181,13 +181,23 @@ describe('security', () => {
     expect(server.mails[0]).toMatchObject({ secure: true, user: 'countersign' })
   })
 
-  it.each(['tls', 'starttls'] as const)('sends nothing where the certificate is not trusted (%s)', async (security) => {
-    const server = await startMailServer({ secure: security === 'tls', disabledCommands: ['AUTH'] })
-    const { channel } = channelTo(server, { security })
-    const outcome = await channel.deliver(notificationOf('approval.requested'), attempt())
-    expect(outcome).toMatchObject({ type: 'failed', detail: expect.stringContaining('trusted') })
-    expect(server.mails).toEqual([])
-  })
+  it.each([
+    ['tls', '1'],
+    ['tls', '0'],
+    ['starttls', '1'],
+    ['starttls', '0'],
+  ] as const)(
+    'sends nothing where the certificate is not trusted (%s, NODE_TLS_REJECT_UNAUTHORIZED=%s)',
+    async (security, word) => {
+      vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', word)
+      onTestFinished(() => void vi.unstubAllEnvs())
+      const server = await startMailServer({ secure: security === 'tls', disabledCommands: ['AUTH'] })
+      const { channel } = channelTo(server, { security })
+      const outcome = await channel.deliver(notificationOf('approval.requested'), attempt())
+      expect(outcome).toMatchObject({ type: 'failed', detail: expect.stringContaining('trusted') })
+      expect(server.mails).toEqual([])
+    },
+  )
 
   it('sends nothing where STARTTLS is not offered', async () => {
     const server = await startMailServer()

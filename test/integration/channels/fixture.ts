@@ -9,7 +9,11 @@ import { anApproval, requestedEvent } from '../../support/approvals.ts'
 export const PUBLIC_URL = 'https://countersign.example.com'
 
 /** What every channel is given beside its settings. */
-export const CHANNEL_DEPS = { wants: () => true, linkTo: (id: string) => cardUrl(PUBLIC_URL, id) }
+export const CHANNEL_DEPS = {
+  tenant: 'default',
+  wants: () => true,
+  linkTo: (id: string) => cardUrl(PUBLIC_URL, id),
+}
 
 export const notificationOf = (type: NotificationType, record: Approval = anApproval()): Notification => ({
   id: `${record.id}:${record.version}`,

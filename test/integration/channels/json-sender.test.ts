@@ -1,7 +1,9 @@
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { createJsonSender } from '../../../lib/adapters/http/json-sender.ts'
 import { systemClock } from '../../../lib/runtime/clock.ts'
 import { type JsonReceiver, type Reply, startJsonReceiver } from '../../support/json-receiver.ts'
+import { SELF_SIGNED } from '../../support/tls.ts'
+import { startReceiver } from '../../support/webhook-receiver.ts'
 
 const never = () => new AbortController().signal
 
@@ -93,3 +95,15 @@ it('opens at most four connections to a service', async () => {
   await Promise.all(sent)
   expect(receiver.received).toHaveLength(4)
 })
+
+it.each(['1', '0'])(
+  'sends nothing where the certificate is not trusted (NODE_TLS_REJECT_UNAUTHORIZED=%s)',
+  async (word) => {
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', word)
+    onTestFinished(() => void vi.unstubAllEnvs())
+    const receiver = await startReceiver({ tls: SELF_SIGNED })
+    const { outcome } = await sender()({ method: 'POST', url: receiver.url, body: {} }, never())
+    expect(outcome).toEqual({ type: 'failed', detail: expect.stringContaining('CERT') })
+    expect(receiver.received).toEqual([])
+  },
+)

@@ -77,6 +77,24 @@ test('a decision right at a timeout that begins anew is in time, and lasts as lo
   expect((await records.find('default', id)).status).toBe('expired')
 })
 
+test('after a pause everything that was due is on record, and a decision meets it there', async () => {
+  const behind = async () => {
+    const escalation = [
+      { ...step, afterMs: 10_000 },
+      { ...step, afterMs: 60_000, approvers: ['zoe'] },
+    ]
+    const started = await recordsOf({ onTimeout: 'escalate', escalation })
+    started.pass(66_000)
+    return started
+  }
+  const { id, records } = await behind()
+  const at = REQUESTED_AT + 66_000
+  const expiresAt = at + 60_000
+  expect(await records.find('default', id)).toMatchObject({ status: 'pending', escalatedAt: [at, at], expiresAt })
+  const { decideAs } = await behind()
+  expect(await decideAs(MONA, 'approve')).toMatchObject({ status: 'approved', escalatedAt: [at, at], expiresAt })
+})
+
 test('the same call joins a record whose timeout begins anew this moment', async () => {
   const { id, fingerprint, claims, pass } = await recordsOf({
     onTimeout: 'escalate',

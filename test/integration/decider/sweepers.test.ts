@@ -22,18 +22,18 @@ import { requestedEvent } from '../../support/approvals.ts'
 
 const OVERDUE = 1_000
 
-/** Three deciders on one store, not started. */
-function three() {
+/** Deciders on one store, not started. */
+function deciding({ count = 3, lines = [] as string[] } = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'countersign-sweepers-'))
   const db = openDatabase(join(dir, 'countersign.db'), MAIN_SCHEMA)
   const keysDb = openDatabase(join(dir, 'keys.db'), KEYS_SCHEMA)
   const clock = systemClock
-  const log = createLogger('silent')
+  const log = createLogger('info', { write: (line: string) => lines.push(line) })
   const groupCommit = createGroupCommit(db)
   const bus = createLogBus({ db, groupCommit, codec: avroCodec(), clock, source: 'test' })
-  const store = createApprovalStore({ db, groupCommit })
+  const store = createApprovalStore({ db, groupCommit, log })
   const directory = new Directory({ agents: [], approvers: [] }, createKeyStore({ db: keysDb, clock }), clock)
-  const deciders = [1, 2, 3].map(() =>
+  const deciders = Array.from({ length: count }, () =>
     createDecider({
       ...{ store, bus, clock, log, directory, metrics: createMetrics() },
       decideTopic: 'refused',
@@ -48,7 +48,7 @@ function three() {
     keysDb.close()
     rmSync(dir, { recursive: true, force: true })
   })
-  return { store, bus, deciders }
+  return { db, store, bus, deciders }
 }
 
 /** Resolves with the ids of the events of a topic when that many different ones were published. */
@@ -66,7 +66,7 @@ function published(bus: Bus, topic: Topic, count: number): Promise<string[]> {
 }
 
 test('several sweepers at once: every overdue record gets one outcome and one event', async () => {
-  const { store, bus, deciders } = three()
+  const { store, bus, deciders } = deciding()
   const requestedAt = Date.now() - 60_000
   const records = Array.from({ length: OVERDUE }, () =>
     createApproval(requestedEvent({ requestedAt, timeoutMs: 1_000 }).data, requestedAt),
@@ -85,7 +85,7 @@ test('several sweepers at once: every overdue record gets one outcome and one ev
 })
 
 test('several sweepers at once: every step and every warning is taken once, and nothing ends that goes on', async () => {
-  const { store, bus, deciders } = three()
+  const { store, bus, deciders } = deciding()
   const requestedAt = Date.now() - 60_000
   const step = { rule: 'big-refund', approvers: ['group:managers'], channels: [] }
   const terms = { requestedAt, timeoutMs: 3_600_000, warnAfterMs: 30_000, approvers: ['alice'] }
@@ -111,4 +111,45 @@ test('several sweepers at once: every step and every warning is taken once, and 
   const record = await store.get(anew.data.id)
   expect(record).toMatchObject({ status: 'pending', escalatedAt: [expect.any(Number)] })
   expect(record!.expiresAt).toBeGreaterThan(Date.now())
+})
+
+test('records that cannot be read or swept stop nothing behind them, keep nobody busy, and are named in the log', async () => {
+  const lines: string[] = []
+  const { db, store, bus, deciders } = deciding({ count: 1, lines })
+  const requestedAt = Date.now() - 60_000
+  const overdue = (dueAfter: number) =>
+    createApproval(requestedEvent({ requestedAt, timeoutMs: 1_000 + dueAfter }).data, requestedAt)
+  // More than a batch of each, and all of them due before the good ones.
+  const unreadable = Array.from({ length: 250 }, () => overdue(0))
+  const unsweepable = Array.from({ length: 250 }, () => overdue(1))
+  const good = Array.from({ length: 250 }, () => overdue(2))
+  await Promise.all([...unreadable, ...unsweepable, ...good].map((record) => store.insert(record)))
+  const spoil = db.prepare('UPDATE approvals SET doc = ? WHERE id = ?')
+  for (const { id } of unreadable) spoil.run('{', id)
+  for (const { outbox, ...doc } of unsweepable) spoil.run(JSON.stringify({ ...doc, history: null }), doc.id)
+
+  const [decider] = deciders
+  let asked = 0
+  const { findDue } = store
+  store.findDue = (now, limit) => {
+    asked++
+    return findDue(now, limit)
+  }
+  const everyRecord = published(bus, Topic.decided, good.length)
+  await decider?.start()
+  await everyRecord
+  const before = asked
+  // A record that comes in is swept in its time, whatever lies before it.
+  const late = createApproval(requestedEvent({ requestedAt: Date.now(), timeoutMs: 1_500 }).data, Date.now())
+  const oneMore = published(bus, Topic.decided, 1)
+  await store.insert(late)
+  await oneMore
+  expect(asked - before).toBeLessThan(20)
+  for (const { id } of [...good, late]) expect((await store.get(id))?.status).toBe('expired')
+  for (const { id } of unsweepable.slice(0, 3)) expect((await store.get(id))?.status).toBe('pending')
+  const told = lines.map((line) => JSON.parse(line)).filter(({ level }) => level === 'error')
+  expect(told.length).toBeLessThan(40)
+  const named = (records: { id: string }[]) =>
+    told.some(({ approvals }) => records.some(({ id }) => approvals?.includes(id)))
+  expect([named(unreadable), named(unsweepable)]).toEqual([true, true])
 })

@@ -91,6 +91,7 @@ async function startFleet(gates: number, faults: Faults = {}) {
       newApprovalId: () => approvalIdFrom(uuidv7obj().bytes),
       mcp: { servers: [], sessionKey: new Uint8Array(32) },
       upstreams: [],
+      callbackHosts: ['agents.example.com'],
     })
     await gate.start()
     closers.push(() => gate.close())
@@ -252,6 +253,38 @@ test('a new call is published and held while the decider is away, and resumes wh
   outage.isOn = false
   await admin.decide(record!.id, 'approve')
   expect((await held).body).toMatchObject({ effect: 'allow', approvalId: record!.id })
+})
+
+test('a callback in a call that joins what is not on record yet is never dropped: the call is made again', async () => {
+  let isLate = true
+  const late = (decider: Decider): Decider => ({
+    ...decider,
+    claim: (request) =>
+      !isLate
+        ? decider.claim(request)
+        : request.approvalId === null
+          ? Promise.resolve({ outcome: 'none' })
+          : Promise.reject(new CountersignError('approval_not_found')),
+  })
+  const { agents, admin } = await startFleet(1, { decider: late })
+  const [agent] = agents as [Caller]
+  const told = { ...later, context: { callback: 'https://agents.example.com/done' } }
+  const { body } = await agent.ask('stripe.refund', { amount: 1 }, later)
+  expect((await agent.ask('stripe.refund', { amount: 1 }, later)).body.approvalId).toBe(body.approvalId)
+  expect(await agent.ask('stripe.refund', { amount: 1 }, told)).toMatchObject({
+    status: 503,
+    body: { code: 'decider_unavailable', retryable: true, approvalId: body.approvalId },
+  })
+  // One who asked with it waits as ever.
+  const { body: own } = await agent.ask('stripe.refund', { amount: 2 }, told)
+  expect(await agent.ask('stripe.refund', { amount: 2 }, told)).toMatchObject({
+    status: 202,
+    body: { approvalId: own.approvalId },
+  })
+  isLate = false
+  expect(await agent.ask('stripe.refund', { amount: 1 }, told)).toMatchObject({ status: 202 })
+  const record = await admin.record(body.approvalId!)
+  expect(record.history?.map(({ type }) => type)).toEqual(['requested', 'joined'])
 })
 
 test('without event and record the deadline refuses the call, in words that are not «denied»', async () => {

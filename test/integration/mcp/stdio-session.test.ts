@@ -53,7 +53,7 @@ test('a process that keeps ending is started again later and later, with the han
     info: (fields: object) => void ('line' in fields && lines.push(String(fields.line))),
     warn: () => {},
   }
-  const session = new StdioSession({ id: 'one', settings, clock, log })
+  const session = new StdioSession({ id: 'one', agent: 'a', settings, clock, log })
   onTestFinished(() => session.close())
   expect(await outcome(await session.post(request(1, 'initialize'), signal))).toBe('{"method":"initialize"}')
   await session.post({ jsonrpc: '2.0', method: 'notifications/initialized' }, signal)
@@ -70,7 +70,7 @@ test('a process that keeps ending is started again later and later, with the han
 test('a request with the id of one that is under way is refused, and so is a second handshake', async () => {
   const silent = { ...settings, args: ['-e', 'process.stdin.resume()'] }
   const session = new StdioSession({
-    ...{ id: 'one', settings: silent, clock: systemClock },
+    ...{ id: 'one', agent: 'a', settings: silent, clock: systemClock },
     log: { info: () => {}, warn: () => {} },
   })
   onTestFinished(() => session.close())
@@ -83,7 +83,7 @@ test('a request with the id of one that is under way is refused, and so is a sec
 test('what a client takes back is over; who listens last is told', async () => {
   const silent = { ...settings, args: ['-e', 'process.stdin.resume()'] }
   const session = new StdioSession({
-    ...{ id: 'one', settings: silent, clock: systemClock },
+    ...{ id: 'one', agent: 'a', settings: silent, clock: systemClock },
     log: { info: () => {}, warn: () => {} },
   })
   onTestFinished(() => session.close())
@@ -100,18 +100,103 @@ test('what a client takes back is over; who listens last is told', async () => {
   expect(session.isIdle).toBe(true)
 })
 
+/** Says who it is, and reads nothing. */
+const DEAF = `
+  console.log(JSON.stringify({ jsonrpc: '2.0', method: 'notifications/pid', params: { pid: process.pid } }))
+  setInterval(() => {}, 1_000)`
+const LONG = { ...request(2, 'tools/call'), params: { text: 'x'.repeat(1_000_000) } }
+
+async function startDeaf(): Promise<{ session: StdioSession; pid: number }> {
+  const session = new StdioSession({
+    ...{ id: 'one', agent: 'a', settings: { ...settings, args: ['-e', DEAF] }, clock: systemClock },
+    log: { info: () => {}, warn: () => {} },
+  })
+  onTestFinished(() => session.close())
+  await session.post({ jsonrpc: '2.0', method: 'notifications/hello' }, signal)
+  const told = session.listen(signal)
+  if (told.type !== 'messages') throw new Error(told.type)
+  for await (const { data } of told.events) return { session, pid: JSON.parse(data).params.pid }
+  throw new Error('it said nothing')
+}
+
+test('a process that ends while its pipe is full: what was being written is lost, at once', async () => {
+  const { session, pid } = await startDeaf()
+  const call = session.post(LONG, signal)
+  await expect.poll(() => session.isIdle).toBe(false)
+  const note = session.post({ jsonrpc: '2.0', method: 'notifications/x' }, signal)
+  process.kill(pid, 'SIGKILL')
+  expect(await call).toEqual({ type: 'lost', detail: 'its process ended' })
+  expect(await note).toEqual({ type: 'lost', detail: 'its process ended' })
+})
+
+test('an exchange that ends while the pipe is full is over, and its id is free again', async () => {
+  const { session } = await startDeaf()
+  const left = new AbortController()
+  const call = session.post(LONG, left.signal)
+  await expect.poll(() => session.isIdle).toBe(false)
+  left.abort()
+  expect(await call).toMatchObject({ type: 'lost' })
+  expect(session.isIdle).toBe(true)
+})
+
+test('an agent has half of the sessions, and its longest idle one makes way; what is in use does not', async () => {
+  const upstream = createStdioUpstream({
+    settings: { ...settings, maxSessions: 4, idleMs: 60_000 },
+    ...{ clock: systemClock, log: { info: () => {}, warn: () => {} }, newId: randomUUID },
+  })
+  onTestFinished(() => upstream.close())
+  const send = (agent: string, message: object | null, session: string | null = null) =>
+    upstream.exchange({
+      ...{ method: message === null ? 'GET' : 'POST', agent, session, headers: {}, fresh: false, signal },
+      message: message === null ? null : JSON.stringify(message),
+    })
+  const begin = async (agent: string) => {
+    const reply = await send(agent, request(1, 'initialize'))
+    if (reply.type !== 'messages' || reply.session === null) throw new Error(JSON.stringify(reply))
+    await outcome(reply)
+    return reply.session
+  }
+  const first = await begin('a')
+  const second = await begin('a')
+  expect(await outcome(await send('a', request(2, 'ping'), first))).toBe('{"method":"ping"}')
+  const third = await begin('a')
+  expect(await send('a', request(2, 'ping'), second)).toMatchObject({ type: 'refused', status: 404 })
+  for (const session of [first, third]) expect((await send('a', null, session)).type).toBe('messages')
+  expect(await send('a', request(1, 'initialize'))).toMatchObject({
+    type: 'refused',
+    status: 429,
+    body: expect.stringContaining('This agent has 2 sessions'),
+  })
+
+  await begin('b')
+  const dying = await begin('c')
+  expect(await outcome(await send('c', request(2, 'die'), dying))).toBe('its process ended')
+  await begin('d')
+  expect(await send('c', request(2, 'ping'), dying)).toMatchObject({ type: 'refused', status: 404 })
+  expect(await send('e', request(1, 'initialize'))).toMatchObject({
+    type: 'refused',
+    status: 429,
+    body: expect.stringContaining('This server has 4 sessions'),
+  })
+})
+
 test('a session that nobody uses is closed', async () => {
   const upstream = createStdioUpstream({
     settings: { ...settings, maxSessions: 1, idleMs: 1 },
     ...{ clock: systemClock, log: { info: () => {}, warn: () => {} }, newId: randomUUID },
   })
   onTestFinished(() => upstream.close())
-  const post = (message: object, session: string | null) =>
-    upstream.exchange({ method: 'POST', session, headers: {}, message: JSON.stringify(message), signal })
+  const post = (message: object, session: string | null, agent = 'a') =>
+    upstream.exchange({
+      ...{ method: 'POST', agent, session, headers: {}, fresh: false, signal },
+      message: JSON.stringify(message),
+    })
   const begun = await post(request(1, 'initialize'), null)
   expect(await outcome(begun)).toBe('{"method":"initialize"}')
-  expect((await post(request(1, 'initialize'), null)).type).toBe('refused')
+  expect((await post(request(1, 'initialize'), null, 'b')).type).toBe('refused')
   const session = begun.type === 'messages' ? begun.session : null
-  await expect.poll(async () => (await post(request(1, 'initialize'), null)).type, { timeout: 10_000 }).toBe('messages')
+  await expect
+    .poll(async () => (await post(request(1, 'initialize'), null, 'b')).type, { timeout: 10_000 })
+    .toBe('messages')
   expect(await post(request(2, 'ping'), session)).toMatchObject({ type: 'refused', status: 404 })
 })

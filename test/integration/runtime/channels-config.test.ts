@@ -31,7 +31,6 @@ it('reads every type, with its defaults', () => {
     risks: [],
     tools: [],
     rules: [],
-    tenant: null,
   }
   expect(
     channels(
@@ -41,6 +40,7 @@ it('reads every type, with its defaults', () => {
     {
       id: 'mail',
       type: 'email',
+      tenant: 'default',
       filter: usual,
       smtp: { host: 'm.example.com', port: 587, security: 'starttls', login: undefined, ca: undefined },
       from: { name: 'Us', address: 'c@example.com' },
@@ -51,6 +51,7 @@ it('reads every type, with its defaults', () => {
     {
       id: 'phone',
       type: 'ntfy',
+      tenant: 'default',
       filter: usual,
       url: 'https://ntfy.sh',
       topic: 'approvals',
@@ -71,7 +72,8 @@ it('reads every type, with its defaults', () => {
       id: 'team',
       type: 'teams',
       url: 'https://t.example.com/x?sig=y',
-      filter: { events: ['approval.settled'], risks: ['high'], tools: ['a.*'], rules: ['b'], tenant: 'acme' },
+      tenant: 'acme',
+      filter: { events: ['approval.settled'], risks: ['high'], tools: ['a.*'], rules: ['b'] },
     },
   ])
   expect(channels('{ id: guild, type: discord, url: "https://d.example.com/api/webhooks/1/x" }')).toHaveLength(1)

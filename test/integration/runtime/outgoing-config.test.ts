@@ -32,7 +32,7 @@ describe('where Countersign calls', () => {
 
   it('takes networks, addresses, hosts and a public URL', () => {
     const network = { allowPrivate: ['127.0.0.1', '10.0.0.0/8', '::1', 'fd00::/8'] }
-    const callbacks = { hosts: ['agents.example.com', '*.example.com:8443', '127.0.0.1'], secret }
+    const callbacks = { hosts: ['agents.example.com', '*.example.com:8443', '127.0.0.1:*'], secret }
     expect(load({ network, callbacks, publicUrl: 'https://approve.example.com/desk/' })).toMatchObject({
       network,
       callbacks,
@@ -57,7 +57,7 @@ describe('where Countersign calls', () => {
   })
 
   it('says what is wrong with callbacks, and never a secret', () => {
-    expect(load({ callbacks: { hosts: ['a b', 'ex?mple.*'], secret: 'whsec_hunter2' } })).toEqual([
+    expect(load({ callbacks: { hosts: ['a b', 'ex?mple.*:*'], secret: 'whsec_hunter2' } })).toEqual([
       expect.stringMatching(/^callbacks\.hosts\.0: /),
       expect.stringMatching(/^callbacks\.hosts\.1: /),
       'callbacks.secret must be whsec_ and the base64 of 24 to 64 bytes',
@@ -66,12 +66,21 @@ describe('where Countersign calls', () => {
 })
 
 describe('the host of a callback', () => {
-  const fault = callbackFault(['agents.example.com', '*.runs.example.com', 'local.test:8443'])
+  const fault = callbackFault([
+    'agents.example.com',
+    '*.runs.example.com',
+    'local.test:8443',
+    '[::1]:*',
+    '*.any.test:*',
+  ])
 
   it.each([
     'https://agents.example.com/done?run=1',
     'https://AGENTS.example.com./done',
-    'https://a.runs.example.com:444/',
+    'https://a.runs.example.com:443/',
+    'http://agents.example.com/',
+    'https://a.any.test:1/',
+    'https://[::1]:9443/',
     'https://local.test:8443/',
   ])('is taken of %s', (url) => {
     expect(fault(url)).toBeUndefined()
@@ -84,6 +93,9 @@ describe('the host of a callback', () => {
     'https://evil.test/?agents.example.com',
     'https://runs.example.com/',
     'https://local.test/',
+    'https://a.runs.example.com:444/',
+    'https://agents.example.com:80/',
+    'http://agents.example.com:443/',
     'https://xagents.example.com/',
   ])('is refused of %s', (url) => {
     expect(fault(url)).toBe('names a host that is not in callbacks.hosts')

@@ -89,20 +89,24 @@ async function start(more: Partial<SlackSettings> = {}, clock: Clock = systemClo
     ...more,
   }
   const { decider } = service
-  const cards = createSlack({
-    ...openSlackWorkspace({ ...settings, clock, log }),
-    ...{ settings, identity: directory, publicUrl: undefined, clock, log, metrics },
-    decider: {
-      decide: (request) => decider.decide(request),
-      lookup: async (tenant, id) => {
-        const found = await decider.lookup(tenant, id)
-        const meanwhile = faults.afterLookup
-        faults.afterLookup = undefined
-        await meanwhile?.()
-        return found
+  const lines: string[] = []
+  const open = () =>
+    createSlack({
+      ...openSlackWorkspace({ ...settings, clock, log }),
+      ...{ settings, identity: directory, publicUrl: undefined, clock, metrics },
+      log: createLogger('info', { write: (line: string) => lines.push(line) }),
+      decider: {
+        decide: (request) => decider.decide(request),
+        lookup: async (tenant, id) => {
+          const found = await decider.lookup(tenant, id)
+          const meanwhile = faults.afterLookup
+          faults.afterLookup = undefined
+          await meanwhile?.()
+          return found
+        },
       },
-    },
-  })
+    })
+  const cards = open()
   const app = await createHttpApp({ identity: directory, log, metrics })
   await app.register(cards.routes)
   const url = await app.listen({ port: 0, host: '127.0.0.1' })
@@ -118,11 +122,18 @@ async function start(more: Partial<SlackSettings> = {}, clock: Clock = systemClo
     rmSync(dir, { recursive: true, force: true })
   })
 
-  const notify = async (type: NotificationType, approval: Approval, context: Partial<AttemptContext> = {}) => {
+  const notifyBy = async (
+    { channel }: ReturnType<typeof open>,
+    ...[type, approval, context = {}]: [NotificationType, Approval, Partial<AttemptContext>?]
+  ) => {
     const notification: Notification = { id: `${approval.id}:e`, type, at: 0, approval: viewOf(approval) }
     const whole = { attempt: 1, receipt: null, signal: new AbortController().signal, ...context }
-    return cards.channel.deliver(notification, whole)
+    return channel.deliver(notification, whole)
   }
+  const notify = (type: NotificationType, approval: Approval, context?: Partial<AttemptContext>) =>
+    notifyBy(cards, type, approval, context)
+  /** As another process sees it that knows nothing of this one. */
+  const notifyAfresh: typeof notify = (type, approval, context) => notifyBy(open(), type, approval, context)
   /** A pending record. */
   async function pending(overrides: Partial<ApprovalRequested> = {}): Promise<Approval> {
     const approval = anApproval({ requestedAt: Date.now(), ...overrides })
@@ -172,7 +183,7 @@ async function start(more: Partial<SlackSettings> = {}, clock: Clock = systemClo
       await webhooks.close()
     }
   }
-  return { slack, faults, url, notify, pending, asked, decide, record, workTwice }
+  return { slack, faults, url, lines, notify, notifyAfresh, pending, asked, decide, record, workTwice }
 }
 
 function receiptOf(outcome: AttemptOutcome): string {
@@ -256,6 +267,33 @@ describe('a click', () => {
     expect(whisper.text).toBe('There is no such approval.')
   })
 
+  it('by a user of another workspace, or of another app, counts nothing, whatever id it has', async () => {
+    const { slack, url, asked, record } = await start()
+    const { approval, card } = await asked()
+    const press = slack.press(card, 'countersign.approve', ALICE)
+    const { user, team, api_app_id: _, ...rest } = press
+    const foreign = [
+      slack.press(card, 'countersign.approve', ALICE, 'T0OTHER'),
+      { ...press, user: { id: ALICE }, team: { id: 'T0OTHER' } },
+      { ...press, user: { id: ALICE }, team: null },
+      { ...press, api_app_id: 'A0OTHER' },
+      { ...rest, user, team },
+    ]
+    for (const [index, each] of foreign.entries()) {
+      expect((await slack.send(url, each)).status).toBe(200)
+      const whisper = await slack.until(() => slack.whispers[index], 'a whisper')
+      expect(whisper.text).toContain('You are no approver here')
+    }
+    await slack.send(url, slack.press(card, 'countersign.deny', ALICE))
+    const [view = {}] = slack.views
+    const sent = await slack.send(url, slack.submission(view, 'no', ALICE, 'T0OTHER'))
+    expect(await sent.json()).toMatchObject({ response_action: 'errors', errors: { reason: /no approver/ } })
+    expect(await record(approval.id)).toMatchObject({ status: 'pending', votes: [] })
+    // Where the user's own workspace is not said, it is the payload's.
+    expect((await slack.send(url, { ...press, user: { id: ALICE } })).status).toBe(200)
+    expect(await record(approval.id)).toMatchObject({ status: 'approved' })
+  })
+
   it('on a link asks nothing of us', async () => {
     const { slack, url, asked } = await start()
     const { card } = await asked()
@@ -296,6 +334,50 @@ describe('the channel', () => {
     expect(slack.cards().map(({ channel, ts }) => `${channel}/${ts}`)).toEqual([receipt])
   })
 
+  it('finds the card by its name after a restart, when Slack took it and never answered', async () => {
+    const { slack, notify, notifyAfresh, pending, decide } = await start({ apiTimeoutMs: 300 })
+    const approval = await pending()
+    slack.fail('chat.postMessage', { silent: true })
+    expect(await notify('approval.requested', approval)).toEqual({ type: 'failed', detail: 'Slack: timeout' })
+    const receipt = receiptOf(await notifyAfresh('approval.requested', approval, { attempt: 2 }))
+    const decided = await decide(approval, 'approve')
+    expect(receiptOf(await notifyAfresh('approval.decided', decided))).toBe(receipt)
+    const [card, ...more] = slack.cards()
+    expect(more).toEqual([])
+    expect(card && wordsOf(card)).toContain('Approved by bob (http).')
+    expect(card && wordsOf(card)).not.toContain('countersign.approve')
+  })
+
+  it('posts no second card where it cannot know whether there is one, and says so once', async () => {
+    const { slack, lines, notify, notifyAfresh, pending } = await start()
+    slack.mayList.clear()
+    const approval = await pending()
+    slack.fail('chat.postMessage', { lost: true })
+    await notify('approval.requested', approval)
+    const failed = { type: 'failed', detail: 'Slack: missing_scope', status: 200 }
+    for (const attempt of [2, 3]) expect(await notify('approval.requested', approval, { attempt })).toEqual(failed)
+    expect(await notifyAfresh('approval.requested', approval, { attempt: 4 })).toEqual(failed)
+    expect(slack.cards()).toHaveLength(1)
+    const told = lines.map((line) => JSON.parse(line)).filter(({ level }) => level === 'error')
+    // One by each of the two processes.
+    expect(told).toMatchObject(Array(2).fill({ channel: '#approvals', reason: 'missing_scope' }))
+    slack.mayList.add('public_channel')
+    receiptOf(await notify('approval.requested', approval, { attempt: 5 }))
+    expect(slack.cards()).toHaveLength(1)
+  })
+
+  it('posts again what Slack certainly did not take, also where it may not look', async () => {
+    const { slack, notify, pending } = await start()
+    slack.mayList.clear()
+    slack.mayReadHistory = false
+    const approval = await pending()
+    slack.fail('chat.postMessage', { retryAfter: 1 }, { error: 'channel_not_found' })
+    for (const attempt of [1, 2])
+      expect((await notify('approval.requested', approval, { attempt })).type).toBe('failed')
+    receiptOf(await notify('approval.requested', approval, { attempt: 3 }))
+    expect(slack.cards()).toHaveLength(1)
+  })
+
   it('shows what happened while the card was posted', async () => {
     const { slack, notify, pending, decide } = await start()
     const approval = await pending()
@@ -322,6 +404,16 @@ describe('the channel', () => {
     const approval = await decide(await pending(), 'approve')
     expect(await notify('approval.decided', approval)).toEqual({ type: 'delivered' })
     expect(slack.messages).toEqual([])
+  })
+
+  it('posts a deleted card again once, also when the answer to that is lost', async () => {
+    const { slack, notify, asked } = await start()
+    const { approval, receipt } = await asked()
+    slack.messages.length = 0
+    slack.fail('chat.postMessage', { lost: true })
+    expect((await notify('approval.expiring', approval, { receipt })).type).toBe('failed')
+    const again = receiptOf(await notify('approval.expiring', approval, { receipt, attempt: 2 }))
+    expect(slack.cards().map(({ channel, ts }) => `${channel}/${ts}`)).toEqual([again])
   })
 
   it('posts a deleted card again while somebody must decide, and gives up afterwards', async () => {

@@ -1,10 +1,13 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { createSlackSocket } from '../../../lib/adapters/slack/socket-mode.ts'
 import { createSlackApi } from '../../../lib/adapters/slack/web-api.ts'
 import { SlackError } from '../../../lib/ports/slack.ts'
 import { systemClock } from '../../../lib/runtime/clock.ts'
 import { createLogger } from '../../../lib/runtime/logger.ts'
-import { APP_TOKEN, BOT_TOKEN, type SlackServer, startSlack, TEAM } from '../../support/slack-server.ts'
+import { APP, APP_TOKEN, BOT_TOKEN, type SlackServer, startSlack, TEAM } from '../../support/slack-server.ts'
 
 const MESSAGE = { text: 'hello', blocks: [{ type: 'section', text: { type: 'plain_text', text: 'hello' } }] }
 
@@ -39,12 +42,62 @@ describe('the Web API', () => {
     ])
     expect(await api.find(place.channel, 'apr_1', 0)).toEqual(place)
     expect(await api.find('#approvals', 'apr_1', 0)).toEqual(place)
-    expect(await apiOf(slack).find('#approvals', 'apr_1', 0)).toBeUndefined()
     expect(await api.find(place.channel, 'apr_3', 0)).toBeUndefined()
-    slack.mayReadHistory = false
-    expect(await api.find(place.channel, 'apr_1', 0)).toBeUndefined()
     for (const { args } of slack.calls.filter(({ method }) => /^chat/.test(method)))
       expect(args).toMatchObject({ parse: 'none', link_names: 'false' })
+  })
+
+  it('finds its own in a channel that it knows by name alone, however much was written since', async () => {
+    const slack = await startSlack()
+    const before = apiOf(slack)
+    const places = [
+      await before.post('#approvals', MESSAGE, { about: 'apr_1' }),
+      await before.post('#finance', MESSAGE, { about: 'apr_2' }),
+    ]
+    for (let index = 0; index < 5; index++) await before.post('#approvals', MESSAGE)
+    slack.pageSize = 2
+    const api = apiOf(slack)
+    expect(await Promise.all([api.find('#approvals', 'apr_1', 0), api.find('#finance', 'apr_2', 0)])).toEqual(places)
+    expect(await api.find('#approvals', 'apr_3', 0)).toBeUndefined()
+    expect(await api.find('#nowhere', 'apr_1', 0)).toBeUndefined()
+    const lists = () => slack.calls.filter(({ method }) => method === 'conversations.list').length
+    const listed = lists()
+    expect(await api.find('#approvals', 'apr_1', 0)).toEqual(places[0])
+    expect(lists()).toBe(listed)
+  })
+
+  it('does not take what it may not read for nothing', async () => {
+    const slack = await startSlack()
+    await apiOf(slack).post('#finance', MESSAGE, { about: 'apr_1' })
+    slack.mayList.delete('private_channel')
+    await expect(apiOf(slack).find('#finance', 'apr_1', 0)).rejects.toMatchObject({ reason: 'missing_scope' })
+    await expect(apiOf(slack).find('C0ELSEWHERE', 'apr_1', 0)).rejects.toMatchObject({ reason: 'channel_not_found' })
+    slack.mayReadHistory = false
+    await expect(apiOf(slack).find('#approvals', 'apr_1', 0)).rejects.toMatchObject({ reason: 'missing_scope' })
+  })
+
+  it('gives up on a history without end', async () => {
+    const slack = await startSlack()
+    const api = apiOf(slack)
+    for (let index = 0; index < 12; index++) await api.post('#approvals', MESSAGE)
+    slack.pageSize = 1
+    await expect(api.find('#approvals', 'apr_1', 0)).rejects.toMatchObject({ reason: 'history_too_long' })
+  })
+
+  it('tells a call that Slack certainly did not take from one that it may have done', async () => {
+    const slack = await startSlack()
+    const untaken = [{ retryAfter: 7 }, { error: 'channel_not_found' }, { status: 400 }]
+    const unknown = [{ status: 503 }, { error: 'internal_error' }, { lost: true } as const, { silent: true } as const]
+    slack.fail('chat.postMessage', ...untaken, ...unknown)
+    const api = apiOf(slack, { timeoutMs: 300 })
+    for (const fault of untaken) expect([fault, (await failureOf(api)).isUntaken]).toEqual([fault, true])
+    for (const fault of unknown) expect([fault, (await failureOf(api)).isUntaken]).toEqual([fault, false])
+    const closed = createServer().listen(0, '127.0.0.1')
+    await once(closed, 'listening')
+    const { port } = closed.address() as AddressInfo
+    closed.close()
+    await once(closed, 'close')
+    expect((await failureOf(apiOf({ apiUrl: `http://127.0.0.1:${port}/api/` }))).isUntaken).toBe(true)
   })
 
   it('asks who the token and who a user is', async () => {
@@ -52,7 +105,7 @@ describe('the Web API', () => {
     const api = apiOf(slack)
     slack.addUser('U1', {}, 'one@example.com')
     slack.addUser('U2', { is_email_confirmed: undefined, is_ultra_restricted: true })
-    expect(await api.team()).toBe(TEAM)
+    expect(await api.home()).toEqual({ teamId: TEAM, appId: APP })
     expect(await api.user('U1')).toEqual({ id: 'U1', teamId: TEAM, email: 'one@example.com', isMember: true })
     expect(await api.user('U2')).toEqual({ id: 'U2', teamId: TEAM, email: null, isMember: false })
     await expect(api.user('U3')).rejects.toMatchObject({ reason: 'user_not_found' })

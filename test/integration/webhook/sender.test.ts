@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createWebhookSender, readRetryAfter } from '../../../lib/adapters/webhook/sender.ts'
 import type { WebhookMessage } from '../../../lib/ports/webhook-sender.ts'
 import { systemClock } from '../../../lib/runtime/clock.ts'
@@ -135,12 +135,17 @@ describe('the sender', () => {
 })
 
 describe('over TLS', () => {
-  it('accepts no certificate that nobody known has signed', async () => {
-    const receiver = await startReceiver({ tls: SELF_SIGNED })
-    const outcome = await openSender().send(messageTo(receiver.url), NEVER)
-    expect(outcome).toEqual({ type: 'failed', detail: expect.stringContaining('its certificate is not accepted') })
-    expect(receiver.received).toEqual([])
-  })
+  it.each(['1', '0'])(
+    'accepts no certificate that nobody known has signed (NODE_TLS_REJECT_UNAUTHORIZED=%s)',
+    async (word) => {
+      vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', word)
+      onTestFinished(() => void vi.unstubAllEnvs())
+      const receiver = await startReceiver({ tls: SELF_SIGNED })
+      const outcome = await openSender().send(messageTo(receiver.url), NEVER)
+      expect(outcome).toEqual({ type: 'failed', detail: expect.stringContaining('its certificate is not accepted') })
+      expect(receiver.received).toEqual([])
+    },
+  )
 
   it('accepts one of an authority that NODE_EXTRA_CA_CERTS names', async () => {
     const receiver = await startReceiver({ tls: SELF_SIGNED })

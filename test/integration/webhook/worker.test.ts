@@ -41,7 +41,7 @@ function start() {
   const inFlight = { now: 0, most: 0 }
   const health = new Health({
     ...{ webhooks, clock, log, metrics },
-    onDisabled: async (endpoint, _tenant, reason) => {
+    onDisabled: async ({ endpoint, reason }) => {
       disabled.push(`${endpoint} ${reason}`)
     },
   })
@@ -246,6 +246,55 @@ it('has 32 in flight at most, four at one endpoint, and lets nobody who hangs ho
   expect(world.inFlight.most).toBeLessThanOrEqual(32)
   expect(most).toBe(4)
 }, 30_000)
+
+it('gives a new one that works its turn within the time of one attempt, however many hang before it', async () => {
+  const world = start()
+  const hanging = Array.from({ length: 16 }, (_, index) => `a-${10 + index}`)
+  for (const id of hanging) world.endpoint(id, HANGING)
+  world.endpoint('z', () => DELIVERED)
+  const of = (endpoint: string, count: number) =>
+    Array.from({ length: count }, () => aDelivery({ endpoint, type: 'approval.decided' }))
+  await world.store.insert(hanging.flatMap((id) => of(id, 20)))
+  world.work()
+  await world.clock.until(() => world.attempts.length === 16, S)
+  await world.store.insert(of('z', 50))
+  const arrived = () => world.attempts.filter(({ delivery: { endpoint } }) => endpoint === 'z').length
+  await world.clock.until(() => arrived() === 50, 17 * S)
+})
+
+it('leaves the callbacks of agents four attempts at a time, and keeps no health of them', async () => {
+  const world = start()
+  const hosts = Array.from({ length: 20 }, (_, index) => `callback:host-${index}`)
+  const hanging: Attempt = (_delivery, signal) =>
+    new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('too late'))))
+  for (const id of hosts) world.endpoint(id, hanging, { canBeDisabled: false })
+  world.endpoint('z', () => DELIVERED)
+  await world.store.insert([...hosts, 'z'].map((endpoint) => aDelivery({ endpoint, type: 'approval.decided' })))
+  world.work()
+  await world.clock.pass(M)
+  expect(world.inFlight.most).toBe(5)
+  expect(world.attempts.length).toBeGreaterThan(16)
+  expect((await world.webhooks.health()).map(({ endpoint }) => endpoint)).toEqual(['z'])
+})
+
+it('does not disable an endpoint for failing again days later, when nothing was tried in between', async () => {
+  const world = start()
+  world.endpoint('ops', () => FAILED)
+  const fail = async () => {
+    const asking = aDelivery({ createdAt: world.clock.now(), dueAt: world.clock.now() })
+    const before = world.attempts.length
+    await world.store.insert([asking])
+    await world.clock.until(() => world.attempts.length > before, M)
+    await world.clock.pass(100)
+    await world.store.stop({ approvalId: asking.approvalId ?? '', types: [asking.type], at: world.clock.now() })
+  }
+  world.work()
+  await fail()
+  world.clock.leap(30 * 24 * H)
+  await fail()
+  expect(world.disabled).toEqual([])
+  expect((await world.webhooks.health())[0]?.failingSince).toBeGreaterThan(CREATED_AT + 29 * 24 * H)
+})
 
 it('disables an endpoint that fails for five days, once, and keeps what waits until it is open again', async () => {
   const world = start()

@@ -230,7 +230,7 @@ describe('replaying', () => {
   })
 
   test('what an escalation moved is no term that the rules asked for', () => {
-    const escalated = [{ at: '2026-01-01T00:05:00.000Z', approvers: ['group:managers'] }]
+    const escalated = [{ at: '2026-01-01T00:05:00.000Z', approvers: ['group:managers'], channels: [] }]
     const { terms } = standOfRecord({ ...record({}), approvers: ['a', 'group:managers'], escalated })
     expect(Object.keys(terms)).toEqual(['threshold', 'reason'])
   })

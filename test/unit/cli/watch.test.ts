@@ -79,7 +79,7 @@ test('tells that time runs out, and who may decide by now, once each', async () 
   const warned = { ...view(1), version: 2, warnedAt: '2029-12-31T23:59:00.000Z' }
   server.put(warned)
   await expect.poll(() => watch.printed().out, PATIENT).toMatch(new RegExp(`expires in .*  ${approvalId(1)}`))
-  const escalated = [{ at: '2029-12-31T23:59:30.000Z', approvers: ['group:managers', '\u001b[2Jeve'] }]
+  const escalated = [{ at: '2029-12-31T23:59:30.000Z', approvers: ['group:managers', '\u001b[2Jeve'], channels: [] }]
   server.put({ ...warned, version: 3, escalated })
   await expect.poll(() => watch.printed().out, PATIENT).toContain('escalated to group:managers, ')
   expect(watch.printed().out).not.toContain('\u001b[2J')

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Approval } from '../../../lib/core/approval.ts'
-import { auditApproval } from '../../../lib/core/audit.ts'
+import { auditApproval, requestHash } from '../../../lib/core/audit.ts'
 import { appendHistory, brokenLink } from '../../../lib/core/history.ts'
 import { transition } from '../../../lib/core/transition.ts'
 import { claim, decide, pending, person, REQUESTED_AT, recordAfter, settle, TIMEOUT_MS } from './fixture.ts'
@@ -22,6 +22,14 @@ const RECORDS: Record<string, Approval> = {
   claimed: recordAfter(approved, claim({ key: 'apr_k' })),
   returned: recordAfter(approved, claim(), settle('not_executed')),
   settled: recordAfter(approved, claim(), settle('not_executed'), claim(), settle('executed')),
+  'joined by a call that names a callback': recordAfter(
+    pending({ keep: true }),
+    { type: 'join', holder: 'gate:1:2', keep: false, callback: 'https://agent.example/done?run=7' },
+    decide(alice, 'approve'),
+  ),
+  'older than callbacks, and joined by a call that names one': recordAfter(olderThanCallbacks(), {
+    ...{ type: 'join', holder: null, keep: true, callback: 'https://agent.example/done' },
+  }),
   escalated: [20_000, 30_000, TIMEOUT_MS].reduce(
     (record, ms) => transition(record, { type: 'timeout' }, REQUESTED_AT + ms).approval,
     pending({
@@ -34,6 +42,13 @@ const RECORDS: Record<string, Approval> = {
       })),
     }),
   ),
+}
+
+/** As it was written before there were callbacks. */
+function olderThanCallbacks(): Approval {
+  const { callback: _, timeoutMs: __, escalation: ___, onTimeout: ____, warnAfterMs: _____, ...older } = pending()
+  const { by, at } = older.history[0]!
+  return { ...older, history: appendHistory([], { type: 'requested', requestHash: requestHash(older) }, by, at) }
 }
 
 const UNAUDITED = new Set(['version', 'updatedAt', 'holders', 'keep', 'outbox'])

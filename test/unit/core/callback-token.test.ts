@@ -9,9 +9,12 @@ const grant: CallbackGrant = {
   approvalId: 'apr_01jd0000000000000000000000',
   endpoint: 'hook-1',
   tenant: 'default',
+  approver: 'alice',
+  url: 'https://example.com/hook',
   expiresAt: Date.UTC(2026, 0, 1),
 }
-const isTaken = (token: string, tenant = 'default', by = key) => readCallbackToken(token)?.isSigned(by, tenant) ?? false
+const isTaken = (token: string, more: Partial<CallbackGrant> = {}, by = key) =>
+  readCallbackToken(token)?.isSigned(by, { ...grant, ...more }) ?? false
 
 it('says what it is good for, and stands in a path as it is', () => {
   const token = callbackToken(key, { ...grant, endpoint: `${'e'.repeat(60)}@._-` })
@@ -26,10 +29,12 @@ it('says what it is good for, and stands in a path as it is', () => {
   expect(isTaken(callbackToken(key, grant))).toBe(true)
 })
 
-it('is of its key and tenant', () => {
+it('is of its key, its tenant, its approver and its URL', () => {
   const token = callbackToken(key, grant)
-  expect(isTaken(token, 'other')).toBe(false)
-  expect(isTaken(token, 'default', randomBytes(32))).toBe(false)
+  for (const more of [{ tenant: 'other' }, { approver: 'bob' }, { url: 'https://example.com/hook?moved' }])
+    expect(isTaken(token, more), JSON.stringify(more)).toBe(false)
+  expect(isTaken(token, {}, randomBytes(32))).toBe(false)
+  expect(token).not.toContain('alice')
 })
 
 it.each<[string, Partial<CallbackGrant>]>([

@@ -88,7 +88,7 @@ describe('while nobody decides', () => {
     expect(viewOf(record)).toMatchObject({
       approvers: ['alice', 'group:managers'],
       warnedAt: '2026-01-01T00:00:40.000Z',
-      escalated: [{ at: '2026-01-01T00:00:20.000Z', approvers: ['group:managers'] }],
+      escalated: [{ at: '2026-01-01T00:00:20.000Z', approvers: ['group:managers'], channels: [] }],
     })
     expect(viewOf(asked())).not.toHaveProperty('escalated')
     expect(viewOf(asked())).not.toHaveProperty('warnedAt')
@@ -180,6 +180,26 @@ describe('a timeout that escalates', () => {
     expect(dueAfter(once)).toBe(2 * TIMEOUT_MS + 7)
     const twice = swept(once, 2 * TIMEOUT_MS + 7)
     expect([twice.escalatedAt?.length, dueAfter(twice)]).toEqual([2, 3 * TIMEOUT_MS + 7])
+  })
+
+  it('leaves a step that has a time of its own to that, also when both come late', () => {
+    const late = TIMEOUT_MS + 6_000
+    const both = asked({ onTimeout: 'escalate', warnAfterMs: null, escalation: [step(30_000), step(TIMEOUT_MS)] })
+    expect(isOverdue(both, REQUESTED_AT + late)).toBe(false)
+    const timed = swept(both, late)
+    expect(timed).toMatchObject({ escalatedAt: [REQUESTED_AT + late], expiresAt: REQUESTED_AT + TIMEOUT_MS })
+    expect(isBehind(timed, REQUESTED_AT + late)).toBe(true)
+    const anew = swept(timed, late)
+    expect([anew.escalatedAt?.length, dueAfter(anew)]).toEqual([2, late + TIMEOUT_MS])
+    const ended = swept(anew, late + TIMEOUT_MS)
+    expect(kinds(ended)).toEqual(['requested', 'escalated', 'escalated', 'expired'])
+    expect(auditApproval(ended)).toEqual([])
+  })
+
+  it('ends the record where only steps with a time of their own are left, however late they are', () => {
+    const timed = asked({ onTimeout: 'escalate', warnAfterMs: null, escalation: [step(30_000)] })
+    expect(isOverdue(timed, REQUESTED_AT + TIMEOUT_MS)).toBe(true)
+    expect(kinds(swept(timed, TIMEOUT_MS + 6_000))).toEqual(['requested', 'expired'])
   })
 
   const terms = { onTimeout: 'escalate', escalation: [step(30_000), step(TIMEOUT_MS)] } as const

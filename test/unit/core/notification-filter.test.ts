@@ -5,7 +5,7 @@ import { type NotificationFilter, notificationTest } from '../../../lib/core/not
 import { viewOf } from '../../../lib/core/view.ts'
 import { pending, requested } from './fixture.ts'
 
-const OPEN: NotificationFilter = { events: [], risks: [], tools: [], rules: [], tenant: null }
+const OPEN: NotificationFilter = { events: [], risks: [], tools: [], rules: [] }
 const HTTP = {
   action: { ...requested().action, kind: 'http', tool: null, method: 'POST', target: 'api.x.com/v1' },
 } as const
@@ -23,8 +23,6 @@ test.each<[boolean, Partial<NotificationFilter>, Partial<ApprovalRequested>]>([
   [true, { rules: ['bi*'] }, {}],
   [true, { rules: ['second'] }, { rule: { ...requested().rule, ids: ['big', 'second'] } }],
   [false, { rules: ['other'] }, {}],
-  [true, { tenant: 'default' }, {}],
-  [false, { tenant: 'default' }, { tenant: 'acme' }],
   [false, { events: ['approval.requested'], tools: ['stripe.*'], risks: ['low'] }, {}],
 ])('%s: %j on %j', (fits, filter, more) => {
   const type: NotificationType = 'approval.requested'

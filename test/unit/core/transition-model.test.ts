@@ -35,8 +35,8 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc
-      .tuple(fc.option(holder), fc.boolean())
-      .map(([each, keep]): Command => ({ type: 'join', holder: each, keep })),
+      .tuple(fc.option(holder), fc.boolean(), fc.option(fc.constantFrom('https://a.example/1', 'https://a.example/2')))
+      .map(([each, keep, callback]): Command => ({ type: 'join', holder: each, keep, callback })),
   },
   {
     weight: 1,

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { type Approval, CLAIM_TIMEOUT_MS, dueAt } from '../../../lib/core/approval.ts'
 import { auditApproval } from '../../../lib/core/audit.ts'
+import { sha256Hex } from '../../../lib/core/canonical-json.ts'
 import { type Command, holderId, transition } from '../../../lib/core/transition.ts'
 import {
+  AGENT,
   answer,
   BY_AGENT,
   claim,
@@ -313,6 +315,21 @@ describe('holders', () => {
       holders: [],
     })
     expect(recordAfter(pending(), join(null, true), leave('gate:1:1')).status).toBe('pending')
+  })
+
+  it('may name a callback where there is none yet, which is on record', () => {
+    const named = (callback: string): Command => ({ type: 'join', holder: null, keep: true, callback })
+    const joined = recordAfter(pending(), named('https://agent.example/1'))
+    expect(joined).toMatchObject({ callback: 'https://agent.example/1', keep: true, version: 2 })
+    expect(joined.history.at(-1)).toMatchObject({
+      type: 'joined',
+      by: { id: AGENT.id, name: AGENT.name, type: 'agent' },
+      callbackHash: sha256Hex('https://agent.example/1'),
+    })
+    expect(joined.outbox).toEqual([])
+    const again = recordAfter(joined, named('https://agent.example/2'))
+    expect([again.callback, again.history.length]).toEqual(['https://agent.example/1', 2])
+    expect(tell(recordAfter(pending(), decide(alice, 'deny')), named('https://agent.example/1'))).toBe('unchanged')
   })
 
   it('who are strangers change nothing', () => {

@@ -57,7 +57,8 @@ describe('the records of the page', () => {
       return announcement.value
     }
     const warned = { ...asked, version: 2, warnedAt: asked.requestedAt }
-    const escalated = { ...warned, version: 3, escalated: [{ at: asked.requestedAt, approvers: ['group:managers'] }] }
+    const step = { at: asked.requestedAt, approvers: ['group:managers'], channels: [] }
+    const escalated = { ...warned, version: 3, escalated: [step] }
     applySnapshot([asked], true)
     expect(heard(warned)).toBe(`Time runs out: ${summary}`)
     expect(heard(escalated)).toBe(`Escalated: ${summary}`)

@@ -16,7 +16,7 @@ const actor = record({
   id: text,
   name: text,
   type: fc.constantFrom('user', 'system', 'agent'),
-  via: fc.constantFrom('http', 'ws', 'slack', 'cli', 'topic', 'grant', 'sweeper'),
+  via: fc.constantFrom('http', 'ws', 'slack', 'cli', 'link', 'topic', 'grant', 'sweeper'),
 })
 
 const requirements = fc.array(record({ rule: text, anyOf: texts, approve: count }), { maxLength: 5 })

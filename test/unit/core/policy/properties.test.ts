@@ -17,7 +17,17 @@ const STRICTNESS = { allow: 0, require_approval: 1, deny: 2 }
 
 const scalar = fc.constantFrom<(string | number | boolean | null)[]>('a', 'prod', 5, 50000, true, null)
 const path = fc.constantFrom(
-  ...['args.a', 'args.b.c', 'args.list[*]', 'context.risk', 'query.a', 'headers.x', 'body.a', 'body.list[*].a'],
+  ...[
+    'args.a',
+    'args.b.c',
+    'args.list[*]',
+    'context.risk',
+    'query.a',
+    'headers.x',
+    'body.a',
+    'body.list[*].a',
+    'body[*].b',
+  ],
 )
 const leaf = fc.oneof(
   fc.tuple(path, scalar, fc.nat(6)).map(([at, value, pick]) => {
@@ -35,7 +45,14 @@ const leaf = fc.oneof(
     return { path: at, ...operators[pick] } as object
   }),
   fc
-    .constantFrom('args.a == "a"', 'args.a > 5.0', 'has(context.risk)', '"a" in query.a', 'body.list.exists(e, e > 1)')
+    .constantFrom(
+      'args.a == "a"',
+      'args.a > 5.0',
+      'has(context.risk)',
+      '"a" in query.a',
+      'body.list.exists(e, e > 1)',
+      '!has(body.a)',
+    )
     .map((expr) => ({ expr }) as object),
 )
 const { condition } = fc.letrec<{ condition: object }>((tie) => ({
@@ -54,7 +71,7 @@ const match = fc.oneof(
     {
       host: fc.constantFrom('x.example', '*.example', '127.0.0.1'),
       path: fc.constantFrom('/v1/*', '/v1', '/**', '/a/*/b', '/**/b', '/a%2Fb'),
-      method: fc.constantFrom('GET', 'P*'),
+      method: fc.constantFrom('GET', 'P*', 'DELETE'),
       upstream: fc.constantFrom('up', '*'),
     },
     { requiredKeys: ['host'] },
@@ -114,7 +131,7 @@ const policies = fc
 
 const value = fc.oneof(scalar, fc.constantFrom<Json[]>('50000', [], ['a', 5], { c: 'prod' }, [{ a: 5 }, 3]))
 const object = fc.oneof(
-  fc.dictionary(fc.constantFrom('a', 'b', 'list'), value, { maxKeys: 3 }) as fc.Arbitrary<Json>,
+  fc.dictionary(fc.constantFrom('a', 'A', 'b', 'list', 'List', '_method'), value, { maxKeys: 3 }) as fc.Arbitrary<Json>,
   fc.jsonValue() as fc.Arbitrary<Json>,
 )
 const acting = fc.record({
@@ -135,7 +152,7 @@ const targets = fc
   .tuple(
     fc.constantFrom('x.example', 'Y.Example.', '127.1', 'other.test'),
     fc.constantFrom('/v1', '/v1/', '/v1%2Fa', '/V1/x', '/a/x/b', '/a;x/y/b', '/', '/a%2Fb'),
-    fc.constantFrom('', '?a=a', '?A=5&a=prod', '?a=1;b=2'),
+    fc.constantFrom('', '?a=a', '?A=5&a=prod', '?a=1;b=2', '?_method=DELETE', '?_method=GET;'),
   )
   .map(([authority, at, query]): Target => {
     const found = normaliseTarget({ scheme: 'https', authority, path: at + query })
@@ -168,7 +185,7 @@ const actions: fc.Arbitrary<PolicyAction> = fc.oneof(
         { state: 'none' },
         { state: 'whole', value: body },
         { state: 'partly' },
-        { state: 'unjudgeable' },
+        { state: 'unjudgeable', mayOverrideMethod: true },
       ] as const
       return { kind: 'http', http: { upstream: 'up', method, target, headers, body: bodies[pick] ?? bodies[0] }, ...by }
     }),

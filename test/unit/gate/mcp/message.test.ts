@@ -28,11 +28,30 @@ describe('a message of a client', () => {
     ['a call of nothing', rpc({ id: 1, method: 'tools/call' })],
     ['a call of an empty name', rpc({ id: 1, method: 'tools/call', params: { name: '' } })],
     ['a call of a very long name', rpc({ id: 1, method: 'tools/call', params: { name: 'x'.repeat(257) } })],
+    [
+      'a call with a second name in another case',
+      rpc({ id: 1, method: 'tools/call', params: { name: 'r', Name: 'w' } }),
+    ],
+    ['a call with ARGUMENTS', rpc({ id: 1, method: 'tools/call', params: { name: 'r', ARGUMENTS: {} } })],
+    ['a call with a long s in arguments', rpc({ id: 1, method: 'tools/call', params: { name: 'r', argumentſ: {} } })],
+    ['a call with wide letters', rpc({ id: 1, method: 'tools/call', params: { name: 'r', ｎａｍｅ: 'w' } })],
+    ['a call with _Meta', rpc({ id: 1, method: 'tools/call', params: { name: 'r', _Meta: {} } })],
+    ['another request with Name', rpc({ id: 1, method: 'prompts/get', params: { name: 'r', Name: 'w' } })],
+    ['a request with a second method', rpc({ id: 1, method: 'ping', Method: 'tools/call' })],
+    ['a request with Params', rpc({ id: 1, method: 'ping', Params: {} })],
+    ['a request with a second id', rpc({ id: 1, method: 'ping', ID: 2 })],
+    ['an answer that may be a call', rpc({ id: 1, result: {}, METHOD: 'tools/call' })],
+    ['a notification with another protocol', rpc({ method: 'notifications/initialized', JSONRPC: '2.0' })],
     ['a call with a list of arguments', rpc({ id: 1, method: 'tools/call', params: { name: 'w', arguments: [] } })],
   ]
   it.each(refused)('is never %s', (_, value) => {
     expect(() => readMessage(value)).toThrow(CountersignError)
     expect(() => readMessage(value)).toThrow(expect.objectContaining({ code: 'invalid_body' }))
+  })
+
+  it('has arguments with whatever keys their tool takes', () => {
+    const params = { name: 'write', arguments: { Name: 'x', name: 'y', METHOD: 'z' } }
+    expect(readMessage(rpc({ id: 1, method: 'tools/call', params }))).toMatchObject({ args: params.arguments })
   })
 
   it('names its revision by itself where there are no sessions', () => {

@@ -133,7 +133,7 @@ describe('a body that cannot be judged', () => {
 test('of a body that is too long, a person sees its beginning, or the names of its parts', async () => {
   const text = await read(`{"a":"${'x'.repeat(100)}`, JSON_TYPE, [], false)
   expect(text).toMatchObject({
-    judged: { state: 'partly' },
+    judged: { state: 'partly', mayOverrideMethod: false },
     cut: true,
     shown: { text: expect.stringContaining('xxx') },
   })
@@ -146,5 +146,42 @@ test('of a body that is too long, a person sees its beginning, or the names of i
   expect(parts.shown).toMatchObject({ parts: [{ name: 'file', filename: 'large é.bin' }] })
   expect((await read(Buffer.from([0, 1, 2]), 'image/png', [], false)).shown).toEqual({
     unread: { bytes: 'more than 3', type: 'image/png' },
+  })
+})
+
+describe('a body that is not read, of which it is told whether it may ask for another method', () => {
+  const long = 'x'.repeat(1_000)
+  const MULTIPART = 'multipart/form-data; boundary=b'
+  const part = (name: string) => `--b\r\nContent-Disposition: form-data; name=${name}\r\n\r\n${long}`
+
+  test.each<[string, string | Buffer, string | string[] | undefined, string[]?, boolean?]>([
+    ['a long form', `_method=DELETE&x=${long}`, FORM],
+    ['a long form that may do so further on', `x=${long}`, FORM],
+    ['long JSON', `{"_method":"DELETE","x":"${long}`, JSON_TYPE],
+    ['long JSON that escapes it', `{"\\u005fmetho\\u0064" : "DELETE","x":"${long}`, JSON_TYPE],
+    ['JSON in a coding', `${long}`, JSON_TYPE, ['gzip']],
+    ['a long multipart form', part('"_method"'), MULTIPART],
+    ['a long multipart form without quotes', part('_method'), MULTIPART],
+    ['long text that a server may take for a form', `a=1&%5Fmethod=DELETE&x=${long}`, 'text/plain'],
+    ['a form with a semicolon', 'a=1;_method=DELETE', FORM, [], true],
+    ['a form of two types', '_method=DELETE', [FORM, JSON_TYPE], [], true],
+    ['JSON with a key given twice', '{"_method":"GET","_method":"DELETE"}', JSON_TYPE, [], true],
+    ['JSON in wide characters', Buffer.from('{"_method":"DELETE"}', 'utf16le'), JSON_TYPE, [], true],
+    ['a form in a charset of its own', Buffer.from([0x6d, 0x94]), `${FORM}; charset=ibm037`, [], true],
+    ['no type', 'a=1&.method=DELETE', undefined, [], true],
+  ])('%s may', async (_name, body, type, encoding = [], whole = false) => {
+    expect((await read(body, type, encoding, whole)).judged).toMatchObject({ mayOverrideMethod: true })
+  })
+
+  test.each<[string, string | Buffer, string | undefined, string[]?, boolean?]>([
+    ['long JSON', `{"method":"DELETE","the_method":1,"x":"${long}`, JSON_TYPE],
+    ['a long multipart form', part('"file"; filename="__method__.rb"'), MULTIPART],
+    ['a picture', Buffer.from([0, 1, 2]), 'image/png'],
+    ['an archive in a coding', Buffer.from([0, 1, 2]), 'application/x-tar', ['gzip']],
+    ['program text', `a\n  .method(b).run_method = c${long}`, 'text/plain'],
+    ['a form with a semicolon', 'a=1;b=2', FORM, [], true],
+    ['bytes', Buffer.from([1, 2, 3]), 'application/octet-stream', [], true],
+  ])('%s need not', async (_name, body, type, encoding = [], whole = false) => {
+    expect((await read(body, type, encoding, whole)).judged).toMatchObject({ mayOverrideMethod: false })
   })
 })

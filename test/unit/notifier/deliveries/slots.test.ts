@@ -56,3 +56,34 @@ it('counts what is in flight, and starts with who has the least', () => {
   expect(total(shares)).toBe(8)
   expect(sound.slice(8).map((each) => shares.get(each))).toEqual([1, 1, 1, 1])
 })
+
+it('gives every one that does not work its turn: who began longest ago goes first', () => {
+  const slots = new Slots()
+  const hanging = names(40, 'hanging')
+  const turns = new Map<string, number>()
+  const takeRoom = (endpoints: readonly string[]) => {
+    const taken = [...slots.share(endpoints).keys()]
+    for (const endpoint of taken) {
+      slots.begin(endpoint)
+      turns.set(endpoint, (turns.get(endpoint) ?? 0) + 1)
+    }
+    return taken
+  }
+  for (let round = 0; round < 5; round++) for (const endpoint of takeRoom(hanging)) slots.end(endpoint, false)
+  expect(turns.size).toBe(40)
+  expect([...turns.values()].every((count) => count === 2)).toBe(true)
+  const [first] = takeRoom(hanging)
+  expect(takeRoom([...hanging, 'new'])).toEqual([])
+  slots.end(first ?? '', false)
+  expect(takeRoom([...hanging, 'new'])).toEqual(['new'])
+})
+
+it('gives the callbacks of agents four together, whether they work or not', () => {
+  const callbacks = names(40, 'callback:')
+  const slots = slotsKnowing(callbacks.slice(0, 10))
+  const shares = slots.share([...callbacks, 'new'])
+  expect(total(shares)).toBe(5)
+  expect(shares.get('new')).toBe(1)
+  for (const endpoint of shares.keys()) slots.begin(endpoint)
+  expect(slots.share(callbacks)).toEqual(new Map())
+})

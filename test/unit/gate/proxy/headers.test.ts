@@ -1,0 +1,30 @@
+import { describe, expect, test } from 'vitest'
+import { headersToForward, headerValues, judgedHeaders } from '../../../../services/gate/proxy/headers.ts'
+
+const forwarded = (list: string[], configured: Record<string, string> = {}) =>
+  headersToForward(list, { authorization: 'Bearer csk_0123456789', connection: 'x-hop' }, configured)
+
+describe('names that CGI, WSGI and PHP take for one', () => {
+  test.each([
+    ['what the configuration sets', ['X_Api_Key', 'mine', 'x_API-Key', 'mine'], { 'x-api-key': 'k' }],
+    ['what the configuration sets with an underscore', ['X-Tenant', 'mine'], { x_tenant: 't' }],
+    ['what speaks to the gate', ['Countersign_Key', 'k', 'COUNTERSIGN_approval', 'a'], {}],
+    ['what is of the connection', ['Transfer_Encoding', 'chunked', 'Proxy_Authorization', 'b', 'X_Hop', '1'], {}],
+    ['a credential', ['X_Api_Key', 'k'], {}],
+    ['what says how to read the body', ['Content_Length', '7', 'Content_Type', 'a/b', 'Content_Encoding', 'gzip'], {}],
+  ])('%s is dropped in every spelling', (_name, list, configured) => {
+    expect(forwarded(list, configured)).toEqual([])
+  })
+
+  test('any other goes on as it came', () => {
+    expect(forwarded(['X_Tenant', '1', 'X-Tenant', '2'])).toEqual(['X_Tenant', '1', 'X-Tenant', '2'])
+  })
+
+  test('a rule sees the values of all, by either name', () => {
+    const values = headerValues(['X_Tenant', '1', 'x-tenant', '2', 'Accept', 'a'])
+    expect(values).toEqual({ x_tenant: ['1'], 'x-tenant': ['2'], accept: ['a'] })
+    expect(judgedHeaders(values)).toEqual({ x_tenant: ['1', '2'], 'x-tenant': ['1', '2'], accept: ['a'] })
+    const odd = judgedHeaders(headerValues(['__proto__', '1']))
+    expect([Object.keys(odd), Object.getPrototypeOf(odd)]).toEqual([['--proto--', '__proto__'], Object.prototype])
+  })
+})
