@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { avroCodec } from '../../../lib/adapters/avro/event-codec.ts'
 import { registeredAvroCodec } from '../../../lib/adapters/avro/registered-codec.ts'
 import { createSchemaRegistry } from '../../../lib/adapters/avro/schema-registry.ts'
+import { TOPICS } from '../../../lib/core/events.ts'
 import { schemas } from '../../../schemas/index.ts'
 import { requestedEvent, settledEvent } from '../../support/approvals.ts'
 import { events } from '../../unit/adapters/avro/arbitrary-events.ts'
@@ -29,7 +30,7 @@ describe('events with a schema registry', () => {
   it('are registered under the names of their topics, compatible with all versions before', async () => {
     const server = await startRegistry()
     await open(server, 'team.')
-    const subjects = ['requested', 'decide', 'decided', 'settled'].map((name) => `team.approval.${name}-value`)
+    const subjects = TOPICS.map((topic) => `team.${topic}-value`)
     expect([...server.subjects.keys()]).toEqual(subjects)
     for (const { compatibility, ids } of server.subjects.values()) {
       expect(compatibility).toBe('BACKWARD_TRANSITIVE')
@@ -78,7 +79,7 @@ describe('events with a schema registry', () => {
     const encoded = written(server, { name: 'region', type: 'string' }, 'eu')
     server.calls()
     await Promise.all([1, 2, 3].map(() => codec.prepare?.('approval.settled', encoded)))
-    expect(server.calls()).toEqual(['GET /schemas/ids/5'])
+    expect(server.calls()).toEqual([`GET /schemas/ids/${TOPICS.length + 1}`])
     expect(codec.prepare?.('approval.settled', encoded)).toBeUndefined()
     expect(codec.decode('approval.settled', encoded)).toEqual({ ...settled, source: 'elsewhere' })
     const own = codec.encode(settled, 'gate')

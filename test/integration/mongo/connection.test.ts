@@ -97,8 +97,11 @@ async function indexesOf(db: Db): Promise<string[]> {
 
 function documentedIndexes(): string[] {
   const page = readFileSync(new URL('../../../docs/reference/mongodb.md', import.meta.url), 'utf8')
-  return tableRows(page)
-    .map(([collection, index]) => `${collection} ${index}`.replaceAll('`', ''))
-    .filter((name) => name !== 'collection index')
-    .sort()
+  return (
+    tableRows(page)
+      // A collection that is found by its ids alone has no index of its own.
+      .filter(([collection, index]) => collection !== 'collection' && index !== '')
+      .map(([collection, index]) => `${collection} ${index}`.replaceAll('`', ''))
+      .sort()
+  )
 }
