@@ -9,9 +9,9 @@ export default defineConfig({
   test: {
     globalSetup: 'test/support/backends/global-setup.ts',
     projects: [
-      project('unit'),
+      project('unit', { testTimeout: 20_000 }),
       project('arch'),
-      project('contract'),
+      project('contract', { testTimeout: 20_000 }),
       project('conformance', { testTimeout: 30_000 }),
       project('integration', { testTimeout: 30_000, hookTimeout: 30_000 }),
       project('e2e', { testTimeout: 60_000, hookTimeout: 60_000 }),
