@@ -11,6 +11,7 @@ import type { Logger } from '../../../lib/runtime/logger.ts'
 import type { Asking } from '../asking.ts'
 import { isForTheModel, PENDING_INSTRUCTIONS, refusal } from './answers.ts'
 import { eventText, KEEP_ALIVE, paced, within } from './event-stream.ts'
+import { held, nothing, progressText } from './held-stream.ts'
 import { mcpAction } from './mcp-action.ts'
 import { errorText, type Incoming, metaOf, type RequestId, resultText } from './message.ts'
 import type { OpenCall, OpenCalls } from './open-calls.ts'
@@ -351,28 +352,10 @@ export class McpRelay {
   }
 }
 
-/** What a held call sends: first a sign of life, then its answer. */
-async function* held(idle: () => string, conclude: () => Promise<McpAnswer>): AsyncGenerator<string> {
-  yield idle()
-  const answer = await conclude()
-  if (answer.type === 'json') yield eventText({ data: answer.text })
-  if (answer.type === 'stream') yield* answer.chunks
-}
-
-async function* nothing(): AsyncGenerator<string> {}
-
 const withArguments = (message: JsonObject, args: JsonObject): JsonObject => ({
   ...message,
   params: { ...(isJsonObject(message.params) ? message.params : {}), arguments: args },
 })
-
-/** Tiny steps: the tool's own progress, which comes after it under the same token, must be further on. */
-const progressText = (progressToken: Json, step: number): string =>
-  JSON.stringify({
-    jsonrpc: '2.0',
-    method: 'notifications/progress',
-    params: { progressToken, progress: step / 1_000_000, message: 'Waiting for a person to approve this call.' },
-  })
 
 /** A server that is not there, or that refuses the message as such. */
 const hasDoneNothing = (reply: McpReply): boolean =>
