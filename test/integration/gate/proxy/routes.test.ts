@@ -75,7 +75,7 @@ test('where nothing else takes upgrades, the proxy takes them to the routes itse
     const { port } = new URL(url)
     const plain = connect(Number(port), '127.0.0.1')
     plain.write(
-      `GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${KEY}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+      `GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${KEY}\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n`,
     )
     let text = ''
     plain.on('data', (chunk: Buffer) => {
