@@ -163,3 +163,12 @@ proxied('the session that a call names is judged and kept', async ({ call, admin
   const long = { ...headers, 'countersign-session': 'x'.repeat(300) }
   expect((await call('POST', 'api/refunds', { body: '{}', headers: long })).status).toBe(400)
 })
+
+proxied('a session is as tight as its header says, and the header goes no further', async ({ call, upstream }) => {
+  const status = async (headers: Record<string, string>) =>
+    (await call('GET', 'api/free', { headers: { ...later, ...headers } })).status
+  expect(await status({})).toBe(200)
+  expect(await status({ 'countersign-autonomy': 'locked' })).toBe(202)
+  expect(await status({ 'countersign-autonomy': 'full' })).toBe(200)
+  expect(upstream.received.map(({ headers }) => headers['countersign-autonomy'])).toEqual([undefined, undefined])
+})

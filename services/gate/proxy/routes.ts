@@ -14,6 +14,7 @@ import { answers } from '../../../lib/runtime/schemas.ts'
 import type { Asking } from '../asking.ts'
 import { keyOf } from '../idempotency-key.ts'
 import { namedApproval } from '../named-approval.ts'
+import { saidAutonomy } from '../said-autonomy.ts'
 import { readBody } from './body.ts'
 import { destinationOf, PREFIX } from './destination.ts'
 import { discard } from './discard.ts'
@@ -103,7 +104,7 @@ export const proxyRoutes: FastifyPluginAsyncTypebox<{
         kind: 'http',
         http: { upstream: upstream.name, method: call.method, target, headers: judged, body: body.judged },
         agent: principal,
-        context,
+        context: { ...context, autonomy: saidAutonomy(request.headers['countersign-autonomy']) },
       },
       describe: ({ agent, ruleRevision }) => {
         if (!peeked.whole && comesBack) throw serves1Connection()
