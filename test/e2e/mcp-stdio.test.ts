@@ -29,10 +29,10 @@ const commandFor = ({ url, agent }: World, server = 'tools'): string[] => [
 ]
 
 /** The command as a process that is spoken to by lines. */
-function speak(args: string[]) {
+function speak(args: string[], more: Record<string, string> = {}) {
   const cwd = mkdtempSync(join(tmpdir(), 'countersign-mcp-'))
   onTestFinished(() => rmSync(cwd, { recursive: true, force: true }))
-  const env = { COUNTERSIGN_URL: '', COUNTERSIGN_KEY: '', COUNTERSIGN_TOKEN: '' }
+  const env = { COUNTERSIGN_URL: '', COUNTERSIGN_KEY: '', COUNTERSIGN_TOKEN: '', ...more }
   const run = runCountersign(['mcp', ...args], { cwd, env })
   const answers: Record<string, unknown>[] = []
   const waiting = new Map<unknown, (answer: Record<string, unknown>) => void>()
@@ -138,4 +138,16 @@ test('what is missing or wrong in its options ends it with 2', async () => {
   expect(await nowhere.exited).toBe(2)
   expect(nowhere.stderr()).toContain('No gate is known')
   expect(nowhere.stdout()).toBe('')
+})
+
+test('a session may be tighter than its agent', async () => {
+  const { url, calls } = await startHttpTools()
+  const world = await start({ url }, 'retry')
+  const args = ['--server', 'tools', '--url', world.url, '--token', world.agent.secret]
+  const { ask, send } = speak(args, { COUNTERSIGN_AUTONOMY: 'locked' })
+  await ask('initialize', HELLO)
+  send({ jsonrpc: '2.0', method: 'notifications/initialized' })
+  const asked = await ask('tools/call', { name: 'read', arguments: { path: 'x' } })
+  expect(asked.error).toMatchObject({ code: -32003, data: { tool: 'read' } })
+  expect(calls).toEqual([])
 })

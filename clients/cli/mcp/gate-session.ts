@@ -93,10 +93,14 @@ export class GateSession {
   }
 
   #connect(heard: (message: Message, transport: StreamableHTTPClientTransport) => void): StreamableHTTPClientTransport {
-    const { url, key } = this.#target
+    const { url, key, autonomy } = this.#target
     const transport = new StreamableHTTPClientTransport(new URL(`${url}/mcp/${encodeURIComponent(this.#server)}`), {
       requestInit: {
-        headers: { authorization: `Bearer ${key}`, 'user-agent': `countersign-cli/${this.#version}` },
+        headers: {
+          authorization: `Bearer ${key}`,
+          'user-agent': `countersign-cli/${this.#version}`,
+          ...(autonomy === null ? {} : { 'countersign-autonomy': autonomy }),
+        },
         redirect: 'error',
       },
       reconnectionOptions: RECONNECTION,
