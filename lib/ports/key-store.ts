@@ -24,7 +24,7 @@ export interface Pass {
   expiresAt: number
 }
 
-/** Keys, sessions and login codes. A change made by another process is seen by the next call. */
+/** Keys, sessions and login codes. A change made by another process is seen by the next turn. */
 export interface KeyStore {
   insert(key: Key): Promise<void>
   findByHash(hash: string): Promise<Key | undefined>

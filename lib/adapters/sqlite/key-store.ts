@@ -1,4 +1,5 @@
 import { CountersignError } from '../../core/errors.ts'
+import { RecentMap } from '../../core/recent-map.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { Key, KeyStore, Pass } from '../../ports/key-store.ts'
 import type { Database } from './database.ts'
@@ -6,6 +7,7 @@ import type { Database } from './database.ts'
 const KEY = 'id, hash, name, role, tenant, groups, email, created_at AS createdAt'
 const PASS = 'hash, kind, key_id AS keyId, expires_at AS expiresAt'
 const SQLITE_CONSTRAINT = 19
+const REMEMBERED_KEYS = 10_000
 
 /** Keys in a database of KEYS_SCHEMA. `close` leaves the database open: it belongs to whoever opened it. */
 export function createKeyStore({ db, clock }: { db: Database; clock: Clock }): KeyStore {
@@ -25,17 +27,47 @@ export function createKeyStore({ db, clock }: { db: Database; clock: Clock }): K
   const takePass = db.prepare(`DELETE FROM passes WHERE hash = ? AND kind = ? RETURNING ${PASS}`)
   const dropExpired = db.prepare('DELETE FROM passes WHERE expires_at <= ?')
 
+  const dataVersion = db.prepare('PRAGMA data_version')
+
   const isAlive = (pass: Pass): boolean => pass.expiresAt > clock.now()
+
+  // Every request asks for its key. What is known stands until somebody writes, this connection or another one
+  // (`data_version`); the requests of one turn of the event loop share the look at that.
+  let known = new RecentMap<string, Key>(REMEMBERED_KEYS)
+  let knownVersion: unknown
+  let isLookDue = true
+  function forget(): void {
+    known = new RecentMap(REMEMBERED_KEYS)
+  }
+  function knownKey(hash: string): Key | undefined {
+    if (isLookDue) {
+      const { data_version: version } = dataVersion.get()
+      if (version !== knownVersion) forget()
+      knownVersion = version
+      isLookDue = false
+      setImmediate(() => {
+        isLookDue = true
+      })
+    }
+    return known.get(hash)
+  }
 
   return {
     insert: guarded(({ id, hash, name, role, tenant, groups, email, createdAt }: Key) => {
       insertKey.run(id, hash, name, role, tenant, JSON.stringify(groups), email, createdAt)
     }),
-    findByHash: guarded((hash: string) => keyOf(keyByHash.get(hash))),
+    findByHash: guarded((hash: string) => {
+      const remembered = knownKey(hash)
+      if (remembered) return remembered
+      const key = keyOf(keyByHash.get(hash))
+      if (key) known.set(hash, key)
+      return key
+    }),
     findById: guarded((id: string) => keyOf(keyById.get(id))),
     list: guarded(() => allKeys.all().map(keyFrom)),
     revoke: guarded((id: string) => {
       const isThere = deleteKey.run(id).changes > 0
+      forget()
       deletePasses.run(id)
       return isThere
     }),
