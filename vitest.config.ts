@@ -8,6 +8,8 @@ const project = (name: string, more: Record<string, unknown> = {}) => ({
 export default defineConfig({
   test: {
     globalSetup: 'test/support/backends/global-setup.ts',
+    // Much of a test is waiting for other processes: a worker for every core is not too many.
+    maxWorkers: '100%',
     projects: [
       project('unit', { testTimeout: 20_000 }),
       project('arch'),
