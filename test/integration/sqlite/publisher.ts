@@ -6,7 +6,10 @@ import { openMainStorage } from '../../conformance/sqlite-storage.ts'
 import { requestedEvent } from '../../support/approvals.ts'
 
 /** Owns the data directory it is given; once told to go, publishes until it is killed and says what is on disk. */
-const { db, groupCommit } = openMainStorage(process.argv[2]!)
+const storage = openMainStorage(process.argv[2]!)
+const { db, groupCommit } = storage
+// The lock goes when nobody holds it any more, and that includes the garbage collector.
+process.once('exit', () => storage.close())
 const bus = createLogBus({ db, groupCommit, codec: jsonCodec, clock: realClock, source: 'publisher' })
 process.stdout.write('open\n')
 
