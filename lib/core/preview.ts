@@ -1,4 +1,5 @@
 import type { Json } from './canonical-json.ts'
+import { unicodeEscapes } from './printable.ts'
 import { type Bounds, redacted, redactedText } from './redaction.ts'
 
 export interface Preview {
@@ -39,8 +40,7 @@ export function previewOf(args: Json, { maxBytes = 8_192 } = {}): Preview {
   return { preview: '"…too large to show"', truncated: true }
 }
 
-const jsonText = (value: Json): string =>
-  JSON.stringify(value).replace(INVISIBLE, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
+const jsonText = (value: Json): string => JSON.stringify(value).replace(INVISIBLE, unicodeEscapes)
 
 const MAX_SUMMARY = 200
 const MAX_TOOL = 100

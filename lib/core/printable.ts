@@ -19,3 +19,7 @@ function markOf(character: string): string {
   if (code === 0x7f) return '␡'
   return `\\u{${code.toString(16)}}`
 }
+
+/** Each UTF-16 unit as the `\uXXXX` of JSON (RFC 8259, 7): the same text, and inert. */
+export const unicodeEscapes = (text: string): string =>
+  [...Array(text.length).keys()].map((at) => `\\u${text.charCodeAt(at).toString(16).padStart(4, '0')}`).join('')

@@ -3,7 +3,7 @@ import fastifyPlugin from 'fastify-plugin'
 import { type Audience, CountersignError } from '../core/errors.ts'
 import type { Identity, Principal } from '../ports/identity.ts'
 import type { Role } from '../ports/key-store.ts'
-import { agentSecretOf } from './agent-key.ts'
+import { agentSecretOf, bearerOf } from './agent-key.ts'
 
 export const SESSION_COOKIE = 'countersign_session'
 
@@ -68,7 +68,7 @@ export async function authenticate(request: FastifyRequest, identity: Identity):
   }
   const { authorization } = request.headers
   if (authorization !== undefined) {
-    const secret = /^Bearer +([\x21-\x7e]{8,256})$/i.exec(authorization)?.[1]
+    const secret = bearerOf(authorization)
     return secret === undefined ? undefined : identity.ofSecret(secret)
   }
   const sessionId = request.cookies[SESSION_COOKIE]

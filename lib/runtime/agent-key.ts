@@ -1,7 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http'
 
-const BEARER = /^Bearer +([\x21-\x7e]{8,256})$/i
 const SECRET = /^[\x21-\x7e]{8,256}$/
+
+/** The secret of an `Authorization: Bearer` header (RFC 6750, 2.1); undefined when it holds none. */
+export const bearerOf = (authorization: string): string | undefined =>
+  /^Bearer +([\x21-\x7e]{8,256})$/i.exec(authorization)?.[1]
 
 /**
  * The secret of a call that is on its way to somewhere else, where `Authorization` may be meant for that place:
@@ -12,7 +15,7 @@ export function agentSecretOf(headers: IncomingHttpHeaders): string | null | und
   const own = headers['countersign-key']
   if (own !== undefined) return typeof own === 'string' && SECRET.test(own) ? own : null
   const { authorization } = headers
-  const bearer = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1]
+  const bearer = authorization === undefined ? undefined : bearerOf(authorization)
   if (bearer !== undefined) return bearer
   const apiKey = headers['x-api-key']
   if (typeof apiKey === 'string' && SECRET.test(apiKey)) return apiKey

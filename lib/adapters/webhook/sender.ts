@@ -1,4 +1,5 @@
 import { Agent, type Dispatcher } from 'undici'
+import { standardRetryAfterMs } from '../../core/retry-after.ts'
 import { webhookHeaders, webhookKey } from '../../core/webhook-signature.ts'
 import type { AttemptOutcome } from '../../ports/channel.ts'
 import type { Clock } from '../../ports/clock.ts'
@@ -73,20 +74,14 @@ function outcomeOf({ statusCode: status, headers }: Dispatcher.ResponseData, now
   if (status === 410) return { type: 'gone', detail: 'it answered with the status 410', status }
   if (status >= 300 && status < 400)
     return { type: 'failed', detail: `it answered with a redirect (${status}), and none is followed`, status }
-  const retryAfterMs = readRetryAfter(headers['retry-after'], now)
+  const wait = readRetryAfter(headers['retry-after'], now)
   const detail = `it answered with the status ${status}`
-  return { type: 'failed', detail, status, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) }
+  return { type: 'failed', detail, status, ...(wait === undefined ? {} : { retryAfterMs: wait }) }
 }
 
-/** Retry-After (RFC 9110, 10.2.3) in milliseconds from now: seconds, or a date. Anything else says nothing. */
-export function readRetryAfter(header: string | string[] | undefined, now: number): number | undefined {
-  if (typeof header !== 'string') return undefined
-  if (/^\d{1,9}$/.test(header)) return Number(header) * 1_000
-  // As HTTP writes it: Date.parse would take any number for a year.
-  if (!/^[A-Z][a-z]{2,8}, \d{2}[ -][A-Z][a-z]{2}[ -]\d{2,4} \d{2}:\d{2}:\d{2} GMT$/.test(header)) return undefined
-  const at = Date.parse(header)
-  return Number.isNaN(at) ? undefined : Math.max(0, at - now)
-}
+/** Undefined also for a header that came twice. */
+export const readRetryAfter = (header: string | string[] | undefined, now: number): number | undefined =>
+  typeof header === 'string' ? standardRetryAfterMs(header, now) : undefined
 
 /** Without an error's own words: they may hold addresses of the network here. */
 function reasonOf(error: unknown): string {

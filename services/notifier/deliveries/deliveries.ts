@@ -17,8 +17,9 @@ import { callbackRoutes } from '../callbacks/routes.ts'
 import { RecordViews } from '../record-views.ts'
 import { AgentCallbacks } from './agent-callbacks.ts'
 import { Endpoints } from './endpoints.ts'
-import { consumeEvents, deliveryId } from './fan-out.ts'
+import { consumeEvents } from './fan-out.ts'
 import { type DisabledEndpoint, Health } from './health.ts'
+import { newDelivery } from './new-delivery.ts'
 import { Worker } from './worker.ts'
 
 const TIDY_EVERY_MS = 3_600_000
@@ -119,24 +120,9 @@ export class Deliveries {
     )
     if (others.length === 0) return
     await store.insert(
-      others.map((endpoint) => ({
-        id: deliveryId(eventId, endpoint.id),
-        endpoint: endpoint.id,
-        tenant,
-        approvalId: null,
-        eventId,
-        type: 'webhook.disabled',
-        version: 0,
-        body,
-        status: 'waiting',
-        attempts: 0,
-        log: [],
-        dueAt: at,
-        owner: null,
-        receipt: null,
-        createdAt: at,
-        endedAt: null,
-      })),
+      others.map(({ id: endpoint }) =>
+        newDelivery({ endpoint, tenant, approvalId: null, eventId, type: 'webhook.disabled', version: 0, body }, at),
+      ),
     )
     if (this.#isListening) this.#worker.wake()
   }

@@ -1,8 +1,6 @@
-import { createHash } from 'node:crypto'
 import { ASKING_TYPES, isAsking } from '../../../lib/core/delivery-ladder.ts'
 import { CountersignError } from '../../../lib/core/errors.ts'
 import { type ApprovalEscalated, Topic } from '../../../lib/core/events.ts'
-import { base32 } from '../../../lib/core/ids.ts'
 import type { Notification } from '../../../lib/core/notification.ts'
 import { RecentMap } from '../../../lib/core/recent-map.ts'
 import { type Bus, type Delivery as Event, PoisonMessageError, type Subscription } from '../../../lib/ports/bus.ts'
@@ -13,6 +11,7 @@ import type { Pace } from '../../../lib/runtime/pace.ts'
 import type { RecordViews } from '../record-views.ts'
 import type { AgentCallbacks } from './agent-callbacks.ts'
 import type { Endpoints, KnownEndpoints } from './endpoints.ts'
+import { newDelivery } from './new-delivery.ts'
 
 /** So many are made, and written in one transaction, at a time. */
 const MADE_AT_ONCE = 100
@@ -128,32 +127,8 @@ export function consumeEvents(deps: {
 
 function deliveryOf(notification: Notification, endpoint: string, body: string, now: number): Delivery {
   const { id: eventId, type, approval } = notification
-  return {
-    id: deliveryId(eventId, endpoint),
-    endpoint,
-    tenant: approval.tenant,
-    approvalId: approval.id,
-    eventId,
-    type,
-    version: approval.version,
-    body,
-    status: 'waiting',
-    attempts: 0,
-    log: [],
-    dueAt: now,
-    owner: null,
-    receipt: null,
-    createdAt: now,
-    endedAt: null,
-  }
+  const { id: approvalId, tenant, version } = approval
+  return newDelivery({ endpoint, tenant, approvalId, eventId, type, version, body }, now)
 }
 
 const stopped = (delivery: Delivery): Delivery => ({ ...delivery, status: 'stopped', endedAt: delivery.createdAt })
-
-/** `dlv_` + 26 characters: one event makes one delivery at an endpoint, however often it comes. */
-export function deliveryId(eventId: string, endpoint: string): string {
-  const digest = createHash('sha256')
-    .update(JSON.stringify([eventId, endpoint]))
-    .digest()
-  return `dlv_${base32(digest.subarray(0, 16))}`
-}

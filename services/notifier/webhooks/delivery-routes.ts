@@ -5,7 +5,7 @@ import type { Clock } from '../../../lib/ports/clock.ts'
 import type { Delivery, DeliveryStore } from '../../../lib/ports/delivery-store.ts'
 import { principalOf } from '../../../lib/runtime/access.ts'
 import { answers } from '../../../lib/runtime/schemas.ts'
-import { deliveryId } from '../deliveries/fan-out.ts'
+import { newDelivery } from '../deliveries/new-delivery.ts'
 import type { WebhookBook } from './book.ts'
 import { DeliveriesQuery, DeliveryParams, DeliverySchema, WebhookParams } from './schemas.ts'
 import { deliveryView } from './views.ts'
@@ -77,24 +77,9 @@ export const deliveryRoutes: FastifyPluginAsyncTypebox<{
       const at = clock.now()
       const eventId = newEventId()
       const data = { id: webhook.id, tenant }
-      const delivery: Delivery = {
-        id: deliveryId(eventId, webhook.id),
-        endpoint: webhook.id,
-        tenant,
-        approvalId: null,
-        eventId,
-        type: 'webhook.test',
-        version: 0,
-        body: JSON.stringify({ type: 'webhook.test', timestamp: new Date(at).toISOString(), data }),
-        status: 'waiting',
-        attempts: 0,
-        log: [],
-        dueAt: at,
-        owner: null,
-        receipt: null,
-        createdAt: at,
-        endedAt: null,
-      }
+      const body = JSON.stringify({ type: 'webhook.test', timestamp: new Date(at).toISOString(), data })
+      const about = { endpoint: webhook.id, tenant, approvalId: null, version: 0 }
+      const delivery = newDelivery({ ...about, eventId, type: 'webhook.test', body }, at)
       await deliveries.insert([delivery])
       wake()
       return reply.code(202).send(deliveryView(delivery))
