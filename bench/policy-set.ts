@@ -40,9 +40,9 @@ const ARGS = { customer: 'cus_4711', currency: 'eur', note: 'as agreed on the ph
 const KINDS: Kind[] = [
   {
     yaml: (n) =>
-      `{ id: r${n}, match: { tool: s${n}.refund }, when: [{ path: args.amount, gt: 50000 }], action: require_approval }`,
+      `{ id: r${n}, match: { tool: s${n}.refund }, when: [{ path: args.amount, gt: ${50_000 + n} }], action: require_approval }`,
     cedar: (n) =>
-      `forbid(principal, action == Action::"s${n}.refund", resource) when { context.args has amount && context.args.amount > 50000 };`,
+      `forbid(principal, action == Action::"s${n}.refund", resource) when { context.args has amount && context.args.amount > ${50_000 + n} };`,
     hit: (n) => tool(`s${n}.refund`, { ...ARGS, amount: 90000 }),
     miss: (n) => tool(`s${n}.refund`, { ...ARGS, amount: 4200 }),
   },
@@ -62,11 +62,11 @@ const KINDS: Kind[] = [
   },
   {
     yaml: (n) =>
-      `{ id: r${n}, match: { host: s${n}.example.com, path: "/v1/customers/*", method: DELETE }, action: require_approval }`,
+      `{ id: r${n}, match: { host: s${n}.example.com, path: "/v1/c${n}/*", method: DELETE }, action: require_approval }`,
     cedar: (n) =>
-      `forbid(principal, action == Action::"DELETE", resource == Host::"s${n}.example.com") when { context has path && (context.path == "/v1/customers" || context.path like "/v1/customers/*") };`,
-    hit: (n) => http('DELETE', `s${n}.example.com`, '/v1/customers/cus_4711'),
-    miss: (n) => http('GET', `s${n}.example.com`, '/v1/customers/cus_4711'),
+      `forbid(principal, action == Action::"DELETE", resource == Host::"s${n}.example.com") when { context has path && (context.path == "/v1/c${n}" || context.path like "/v1/c${n}/*") };`,
+    hit: (n) => http('DELETE', `s${n}.example.com`, `/v1/c${n}/cus_4711`),
+    miss: (n) => http('GET', `s${n}.example.com`, `/v1/c${n}/cus_4711`),
   },
   {
     yaml: (n) =>
@@ -82,6 +82,7 @@ const AGENT = 'ci-runner'
 
 /**
  * `size` rules of five kinds in equal parts, each for a tool or host of its own, over the default that everything runs.
+ * Amounts and paths are each rule's own too; lists, labels and agents are those of its kind, as policies repeat them.
  * Of ten questions four hit a rule, four fall short of one by its condition, method or name, and two are about tools
  * that no rule knows; every sixth is an HTTP request.
  */

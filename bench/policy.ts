@@ -1,8 +1,11 @@
-import { setFlagsFromString } from 'node:v8'
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
 import { hardware } from './machine.ts'
-import { type PolicySet, policySet, type Question } from './policy-set.ts'
+import type { Measured, Ready, Round } from './policy-contender.ts'
 import { writeResults } from './report.ts'
 import { median } from './statistics.ts'
+import { FROM_SOURCE } from './target.ts'
 
 const SETTINGS = {
   rules: [10, 100, 1_000, 10_000],
@@ -14,39 +17,24 @@ const SETTINGS = {
   roundMs: 200,
 }
 
-interface Measured {
-  evaluationsPerSecond: number
-  /** By CPU time, of all threads: what else the machine does counts less in it. */
-  evaluationsPerCpuSecond: number
-}
-
 interface Summary extends Measured {
   /** In the best round: nearest to a machine that does nothing else. */
   bestPerSecond: number
 }
 
-interface Contender {
-  /** To read, check and index the policy, once. */
-  readyMs: number
-  /** The rules that speak. */
-  rulesFor(question: Question): readonly string[]
-}
-
 /**
  * Evaluations a second on one core, beside Cedar (WebAssembly) with an equivalent policy that it has read before, in one
- * run. Both get what is asked as plain objects and tell which rules spoke. Throws where the two disagree.
+ * run. Both get what is asked as plain objects and tell which rules spoke. Throws where one of them does not say what is
+ * due.
  */
 export async function policy(): Promise<void> {
-  // V8 of Node 20 can abort when it takes back the inlining of a WebAssembly call (TranslatedValueForWasmReturnKind).
-  setFlagsFromString('--no-turbo-inline-js-wasm-calls')
   const levels: object[] = []
   const rows: string[][] = []
   for (const rules of SETTINGS.rules) {
-    const set = policySet(rules, SETTINGS.questions)
-    const ours = await countersign(set)
-    const theirs = await cedar(set)
-    for (const contender of [ours, theirs]) agree(contender, set)
-    const rounds = compare(ours, theirs, set.questions)
+    const ours = await start('countersign', rules)
+    const theirs = await start('cedar', rules)
+    const rounds = await compare(ours, theirs)
+    for (const contender of [ours, theirs]) await contender.close()
     const level = {
       rules,
       countersign: {
@@ -101,83 +89,54 @@ export async function policy(): Promise<void> {
   )
 }
 
-/** The built modules, as they ship: what runs TypeScript here wraps every closure to keep its name. */
-async function countersign({ yaml }: PolicySet): Promise<Contender> {
-  const { parsePolicy }: typeof import('../lib/core/policy/parse.ts') = await import(built('parse'))
-  const { compilePolicy }: typeof import('../lib/core/policy/compile.ts') = await import(built('compile'))
-  const { evaluate }: typeof import('../lib/core/policy/evaluate.ts') = await import(built('evaluate'))
-  const start = performance.now()
-  const parsed = parsePolicy(yaml)
-  if (!parsed.ok) throw new Error(JSON.stringify(parsed.errors))
-  const compiled = compilePolicy(parsed.policy)
-  return { readyMs: performance.now() - start, rulesFor: ({ action }) => evaluate(compiled, action).rule.ids }
+/** An engine in a process of its own, which ends with this one at the latest. */
+interface Contender extends Ready {
+  /** Asks the first so many questions, again and again. */
+  round(questions: number): Promise<Measured>
+  close(): Promise<void>
 }
 
-const built = (module: string): string => new URL(`../dist/lib/core/policy/${module}.js`, import.meta.url).href
+// V8 of Node 20 can abort when it takes back the inlining of a WebAssembly call (TranslatedValueForWasmReturnKind).
+const FLAGS = { countersign: [], cedar: ['--no-turbo-inline-js-wasm-calls'] }
 
-async function cedar({ cedar: staticPolicies }: PolicySet): Promise<Contender> {
-  const { preparsePolicySet, statefulIsAuthorized } = await import('@cedar-policy/cedar-wasm/nodejs')
-  const id = `rules-${Object.keys(staticPolicies).length}`
-  const start = performance.now()
-  const parsed = preparsePolicySet(id, { staticPolicies })
-  if (parsed.type === 'failure') throw new Error(JSON.stringify(parsed.errors))
-  const readyMs = performance.now() - start
+/** Resolves when it has answered every question rightly and is warm. */
+async function start(name: keyof typeof FLAGS, rules: number): Promise<Contender> {
+  const script = fileURLToPath(new URL('policy-contender.ts', import.meta.url))
+  const child = fork(script, [name, rules, SETTINGS.questions, SETTINGS.warmUpMs].map(String), {
+    execArgv: [...FROM_SOURCE, ...FLAGS[name]],
+  })
+  const kill = () => child.kill('SIGKILL')
+  process.prependOnceListener('exit', kill)
+  const ended = once(child, 'exit').finally(() => process.off('exit', kill))
+  const answer = async <T>(): Promise<T> => {
+    const message = await Promise.race([once(child, 'message'), ended.then(() => undefined)])
+    if (!message) throw new Error(`${name} ended with ${rules} rules`)
+    return message[0]
+  }
+  const { readyMs } = await answer<Ready>()
   return {
     readyMs,
-    rulesFor({ request }) {
-      const answer = statefulIsAuthorized({ ...request, preparsedPolicySetId: id, entities: [] })
-      if (answer.type === 'failure') throw new Error(JSON.stringify(answer.errors))
-      const { errors, reason } = answer.response.diagnostics
-      if (errors.length > 0) throw new Error(JSON.stringify(errors))
-      return reason
+    round(questions) {
+      child.send({ questions, forMs: SETTINGS.roundMs } satisfies Round)
+      return answer()
+    },
+    async close() {
+      child.disconnect()
+      await ended
     },
   }
 }
 
-function agree({ rulesFor }: Contender, { questions }: PolicySet): void {
-  for (const question of questions) {
-    const said = rulesFor(question).join()
-    const due = question.rule ?? 'default'
-    if (said !== due) throw new Error(`The rules ${said} spoke of ${JSON.stringify(question.action)}; ${due} is due.`)
-  }
-}
-
 /** In turn, round by round, so that what else the machine does meets both. */
-function compare(
-  ours: Contender,
-  theirs: Contender,
-  questions: readonly Question[],
-): { ours: Measured; usual: Measured; theirs: Measured }[] {
-  for (const contender of [ours, theirs]) measure(contender, questions, SETTINGS.warmUpMs)
-  return Array.from({ length: SETTINGS.rounds }, () => ({
-    ours: measure(ours, questions, SETTINGS.roundMs),
-    usual: measure(ours, questions.slice(0, SETTINGS.usual), SETTINGS.roundMs),
-    theirs: measure(theirs, questions, SETTINGS.roundMs),
-  }))
-}
-
-const BATCH = 10
-
-function measure({ rulesFor }: Contender, questions: readonly Question[], forMs: number): Measured {
-  const cpu = process.cpuUsage()
-  const start = performance.now()
-  let evaluations = 0
-  let spoke = 0
-  let elapsedMs = 0
-  while (elapsedMs < forMs) {
-    for (let at = 0; at < BATCH; at++) {
-      const question = questions[evaluations % questions.length]
-      if (question) spoke += rulesFor(question).length
-      evaluations++
-    }
-    elapsedMs = performance.now() - start
-  }
-  if (spoke !== evaluations) throw new Error('Each question is answered by one rule.')
-  const { user, system } = process.cpuUsage(cpu)
-  return {
-    evaluationsPerSecond: (evaluations / elapsedMs) * 1_000,
-    evaluationsPerCpuSecond: (evaluations / (user + system)) * 1_000_000,
-  }
+async function compare(ours: Contender, theirs: Contender): Promise<Record<'ours' | 'usual' | 'theirs', Measured>[]> {
+  const rounds = []
+  for (let round = 1; round <= SETTINGS.rounds; round++)
+    rounds.push({
+      ours: await ours.round(SETTINGS.questions),
+      usual: await ours.round(SETTINGS.usual),
+      theirs: await theirs.round(SETTINGS.questions),
+    })
+  return rounds
 }
 
 const summary = (rounds: readonly Measured[]): Summary => ({

@@ -14,9 +14,9 @@ export function isAlwaysDenied(policy: CompiledPolicy, action: Omit<McpAction, '
     let mayPass = policy.policy.default === 'allow'
     for (const number of policy.index.candidates(facts)) {
       const compiled = policy.rules[number]
-      if (!compiled || compiled.rule.mode === 'shadow' || !compiled.fits(facts)) continue
-      if (compiled.rule.action === 'deny' && speaks(compiled, facts, false)) return true
-      if (compiled.rule.action === 'allow' || compiled.rule.action === 'require_approval')
+      if (!compiled || compiled.isShadow || !compiled.fits(facts)) continue
+      if (compiled.action === 'deny' && speaks(compiled, facts, false)) return true
+      if (compiled.action === 'allow' || compiled.action === 'require_approval')
         mayPass ||= speaks(compiled, facts, true)
     }
     return !mayPass

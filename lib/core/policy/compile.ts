@@ -1,20 +1,36 @@
 import { canonicalJson, sha256Hex } from '../canonical-json.ts'
-import type { RuleRef } from '../events.ts'
+import type { Risk, RuleRef } from '../events.ts'
 import { compileAutonomy, type JudgeLevel } from './autonomy.ts'
-import { type CompiledCondition, compileCondition } from './condition.ts'
+import { type CompiledCondition, compileCondition, type Finders } from './condition.ts'
 import { compileDetectors, type Detect } from './detectors/detect.ts'
 import type { Facts } from './facts.ts'
 import { compileLimit } from './limit.ts'
 import { compileMatch } from './match.ts'
-import { AUTONOMY_RULE_ID, DEFAULT_RULE_ID, type Policy, type Rule } from './policy.ts'
+import {
+  AUTONOMY_RULE_ID,
+  type Condition,
+  DEFAULT_RULE_ID,
+  type Match,
+  type MatchKey,
+  type Policy,
+  type Rule,
+  type RuleAction,
+} from './policy.ts'
 import { RuleIndex } from './rule-index.ts'
 import type { VerdictApproval, VerdictLimit } from './verdict.ts'
 import { warnAfterMs } from './warning.ts'
 
 export interface CompiledRule {
   rule: Rule
+  id: string
+  action: RuleAction
+  isShadow: boolean
+  risk: Risk | null
+  /** Why it speaks, before what its conditions say. */
+  why: string
+  /** Whether it speaks of an action that the index found it for. */
   fits(facts: Facts): boolean
-  conditions: CompiledCondition[]
+  conditions: readonly CompiledCondition[]
   /** What the rule asks for when it speaks alone; null unless it asks. */
   approval: VerdictApproval | null
   /** What a call spends of the rule's limit; null unless it limits. */
@@ -49,14 +65,16 @@ const shortHash = (text: string): string => sha256Hex(text).slice(0, REVISION_LE
 /** Done once per policy: indexes the rules, compiles their patterns, hashes them. Throws for what no parser let through. */
 export function compilePolicy(policy: Policy): CompiledPolicy {
   const { settings, classify, autonomy, evaluators } = policy
-  const rules = policy.rules.map((rule) => compileRule(rule, policy))
+  const index = new RuleIndex(policy.rules.map(({ match }) => match))
+  const parts = new Parts()
+  const rules = policy.rules.map((rule, number) => compileRule(rule, policy, index.settled(number), parts))
   const base = canonicalJson({ default: policy.default, settings })
   const others = canonicalJson({ classify, autonomy, evaluators })
   return {
     policy,
     rules,
     revision: shortHash(`[${base},${others},${revisionOf(rules.map(({ canonical }) => canonical))}]`),
-    index: new RuleIndex(policy.rules.map(({ match }) => match)),
+    index,
     judgeLevel: compileAutonomy(policy),
     detect: compileDetectors(evaluators),
     levelApproval: {
@@ -81,13 +99,48 @@ export function compilePolicy(policy: Policy): CompiledPolicy {
   }
 }
 
-function compileRule(rule: Rule, { settings }: Policy): CompiledRule {
+/** What rules have in common is compiled once: the less there is of it, the more of it stays in the processor's caches. */
+class Parts {
+  readonly #made = new Map<string, unknown>()
+  readonly #finders: Finders = new Map()
+
+  fits(match: Match, strict: boolean): CompiledRule['fits'] {
+    return this.#once({ match, strict }, () => compileMatch(match, strict))
+  }
+
+  conditions(when: readonly Condition[], strict: boolean): readonly CompiledCondition[] {
+    return this.#once({ when, strict }, () =>
+      when.map((condition) =>
+        this.#once({ condition, strict }, () => compileCondition(condition, strict, this.#finders)),
+      ),
+    )
+  }
+
+  /** `of` says all that the part is made of. */
+  #once<T>(of: object, make: () => T): T {
+    const key = canonicalJson(of)
+    const known = this.#made.get(key) as T | undefined
+    if (known !== undefined) return known
+    const made = make()
+    this.#made.set(key, made)
+    return made
+  }
+}
+
+function compileRule(rule: Rule, { settings }: Policy, settled: MatchKey | undefined, parts: Parts): CompiledRule {
   const strict = rule.action !== 'allow'
+  const match = { ...rule.match }
+  if (strict && settled) delete match[settled]
   const canonical = canonicalJson({ rule, denialMemoryMs: settings.denialMemoryMs })
   return {
     rule,
-    fits: compileMatch(rule.match, strict),
-    conditions: rule.when.map((condition) => compileCondition(condition, strict)),
+    id: rule.id,
+    action: rule.action,
+    isShadow: rule.mode === 'shadow',
+    risk: rule.risk,
+    why: rule.description ?? `The rule ${rule.id} matched.`,
+    fits: parts.fits(match, strict),
+    conditions: parts.conditions(rule.when, strict),
     approval: rule.approval && {
       ...rule.approval,
       requirements: [{ rule: rule.id, anyOf: rule.approval.approvers, approve: rule.approval.threshold.approve }],

@@ -1,7 +1,7 @@
 import { compileExpression } from './expression.ts'
 import { type Facts, foldedSteps, UNREADABLE } from './facts.ts'
 import { compileOperator, inWords } from './operator.ts'
-import { type Path, valuesAt } from './path.ts'
+import { type Path, type Root, type Step, valuesAt } from './path.ts'
 import type { Condition, PathCondition } from './policy.ts'
 import { commandFits } from './shell/command-fit.ts'
 import type { CommandSpec } from './shell/command-spec.ts'
@@ -18,9 +18,13 @@ export interface CompiledCondition {
  * needs every value to be there and to fit. Beneath `not` it is the other way round, so that what cannot be judged
  * counts the same for the rule as a whole.
  */
-export function compileCondition(condition: Condition, strict: boolean): CompiledCondition {
+export function compileCondition(
+  condition: Condition,
+  strict: boolean,
+  finders: Finders = new Map(),
+): CompiledCondition {
   if ('any' in condition) {
-    const members = condition.any.map((each) => compileCondition(each, strict))
+    const members = condition.any.map((each) => compileCondition(each, strict, finders))
     return {
       words: `any of: ${members.map(({ words }) => words).join('; or ')}`,
       holds: (facts) => {
@@ -33,7 +37,7 @@ export function compileCondition(condition: Condition, strict: boolean): Compile
     }
   }
   if ('all' in condition) {
-    const members = condition.all.map((each) => compileCondition(each, strict))
+    const members = condition.all.map((each) => compileCondition(each, strict, finders))
     return {
       words: `all of: ${members.map(({ words }) => words).join('; and ')}`,
       holds: (facts) => {
@@ -48,16 +52,20 @@ export function compileCondition(condition: Condition, strict: boolean): Compile
     }
   }
   if ('not' in condition) {
-    const inner = compileCondition(condition.not, !strict)
+    const inner = compileCondition(condition.not, !strict, finders)
     const words = `it does not hold that ${inner.words}`
     return { words, holds: (facts) => (inner.holds(facts) === undefined ? words : undefined) }
   }
   if ('expr' in condition) return compileExpression(condition.expr, strict)
-  if ('command' in condition) return compileCommand(condition, strict)
-  return compilePathCondition(condition, strict)
+  if ('command' in condition) return compileCommand(condition, strict, finders)
+  return compilePathCondition(condition, strict, finders)
 }
 
-function compilePathCondition({ path, operator, operand }: PathCondition, strict: boolean): CompiledCondition {
+function compilePathCondition(
+  { path, operator, operand }: PathCondition,
+  strict: boolean,
+  finders: Finders,
+): CompiledCondition {
   const words = `${path.text} ${inWords(operator, operand)}`
   const unclear = `${path.text} cannot be judged, so it counts: ${inWords(operator, operand)}`
 
@@ -65,7 +73,7 @@ function compilePathCondition({ path, operator, operand }: PathCondition, strict
     const wanted = operand === true
     // To be there in part is enough to be asked, and not enough to be taken as left out.
     const isLenient = strict === wanted
-    const find = finder(path, isLenient)
+    const find = finderOf(path, isLenient, finders)
     return {
       words,
       holds: (facts) => {
@@ -76,7 +84,7 @@ function compilePathCondition({ path, operator, operand }: PathCondition, strict
       },
     }
   }
-  const find = finder(path, strict)
+  const find = finderOf(path, strict, finders)
   const judge = compileOperator(operator, operand, strict)
   return {
     words,
@@ -97,9 +105,13 @@ function compilePathCondition({ path, operator, operand }: PathCondition, strict
   }
 }
 
-function compileCommand({ command, path }: { command: CommandSpec; path: Path }, strict: boolean): CompiledCondition {
+function compileCommand(
+  { command, path }: { command: CommandSpec; path: Path },
+  strict: boolean,
+  finders: Finders,
+): CompiledCondition {
   const words = `${path.text} runs what the rule names`
-  const find = finder(path, strict)
+  const find = finderOf(path, strict, finders)
   return {
     words,
     holds: (facts) => {
@@ -119,12 +131,23 @@ function compileCommand({ command, path }: { command: CommandSpec; path: Path },
 }
 
 type Finder = (facts: Facts) => ReturnType<typeof valuesAt> | typeof UNREADABLE
+/** Those of one policy by what they are made of: conditions on one path share one, and what it holds in memory. */
+export type Finders = Map<string, Finder>
+
+function finderOf({ root, steps }: Path, lenient: boolean, finders: Finders): Finder {
+  const key = JSON.stringify([root, steps, lenient])
+  const known = finders.get(key)
+  if (known) return known
+  const made = finder(root, steps, lenient)
+  finders.set(key, made)
+  return made
+}
 
 /**
  * `lenient` also takes what may stand for a list, and keys of queries and bodies that servers may read as the same.
  * What lies beneath a body that is text cannot be read: its server may take it for YAML, XML or a form.
  */
-function finder({ root, steps }: Path, lenient: boolean): Finder {
+function finder(root: Root, steps: readonly Step[], lenient: boolean): Finder {
   const isSpelledFreely = root === 'query' || root === 'body'
   const looksInsideBody = root === 'body' && steps.some((step) => !('every' in step))
   const taken = lenient ? foldedSteps(steps) : steps

@@ -3,6 +3,7 @@ import type { PolicyAction } from './action.ts'
 import { type CompiledPolicy, type CompiledRule, revisionOf } from './compile.ts'
 import { Facts } from './facts.ts'
 import { AUTONOMY_RULE_ID, type RuleAction } from './policy.ts'
+import { added, NONE } from './short-list.ts'
 import type { ShadowVerdict, Verdict, VerdictApproval, VerdictLimit } from './verdict.ts'
 
 /** A rule that matched, with the reasons; one that could not be judged speaks as a deny. */
@@ -49,28 +50,27 @@ export function explain(policy: CompiledPolicy, action: PolicyAction): { verdict
 }
 
 function hearAll(policy: CompiledPolicy, facts: Facts): Speaker[] {
-  const speakers: Speaker[] = []
+  let speakers: Speaker[] = NONE
   for (const number of policy.index.candidates(facts)) {
     const compiled = policy.rules[number]
     const speaker = compiled && hear(compiled, facts)
-    if (speaker) speakers.push(speaker)
+    if (speaker) speakers = added(speakers, speaker)
   }
   return speakers
 }
 
 function hear(compiled: CompiledRule, facts: Facts): Speaker | undefined {
-  const { rule, conditions } = compiled
   try {
     if (!compiled.fits(facts)) return undefined
-    const why = [rule.description ?? `The rule ${rule.id} matched.`]
-    for (const condition of conditions) {
+    let reasons: string[] = NONE
+    for (const condition of compiled.conditions) {
       const reason = condition.holds(facts)
       if (reason === undefined) return undefined
-      why.push(reason)
+      reasons = added(reasons, reason)
     }
-    return { compiled, action: rule.action, why }
+    return { compiled, action: compiled.action, why: [compiled.why, ...reasons] }
   } catch {
-    return { compiled, action: 'deny', why: [`The rule ${rule.id} could not be judged.`] }
+    return { compiled, action: 'deny', why: [`The rule ${compiled.id} could not be judged.`] }
   }
 }
 
@@ -82,15 +82,15 @@ function decide(policy: CompiledPolicy, facts: Facts, all: readonly Speaker[]): 
   let hasLimits = false
   let hasShadows = false
   for (const { compiled, action } of all) {
-    if (compiled.rule.mode === 'shadow') hasShadows = true
+    if (compiled.isShadow) hasShadows = true
     else if (action === 'rate_limit') hasLimits = true
     else if (effect === undefined || STRICTNESS[action] > STRICTNESS[effect]) effect = action
   }
   const shadow = hasShadows ? all.filter(isShadow).map(shadowOf) : NO_SHADOWS
   const outcome = effect ?? policy.policy.default
-  const limiting = hasLimits && outcome !== 'deny' ? all.filter((each) => says(each, 'rate_limit')) : []
-  const limits = limiting.length === 0 ? NO_LIMITS : limiting.flatMap(({ compiled }) => compiled.limit?.(facts) ?? [])
-  const spoke = effect === undefined ? [] : all.length === 1 ? all : all.filter((each) => says(each, outcome))
+  const limiting = hasLimits && outcome !== 'deny' ? saying(all, 'rate_limit') : NONE
+  const limits = limiting.length === 0 ? NO_LIMITS : limitsOf(limiting, facts)
+  const spoke = effect === undefined ? NONE : all.length === 1 ? all : saying(all, outcome)
 
   const level = outcome === 'allow' ? policy.judgeLevel(facts) : undefined
   if (level) {
@@ -115,17 +115,21 @@ function decide(policy: CompiledPolicy, facts: Facts, all: readonly Speaker[]): 
     shadow,
   }
   if (outcome === 'require_approval') {
-    const [first, ...others] = spoke.flatMap(({ compiled }) => compiled.approval ?? [])
-    if (first) verdict.approval = others.reduce(stricter, first)
+    for (const { compiled } of spoke)
+      if (compiled.approval)
+        verdict.approval = verdict.approval ? stricter(verdict.approval, compiled.approval) : compiled.approval
   }
   return verdict
 }
 
 const STRICTNESS = { allow: 0, require_approval: 1, deny: 2 } as const
 
-const isShadow = ({ compiled }: Speaker): boolean => compiled.rule.mode === 'shadow'
-const says = (speaker: Speaker, action: RuleAction): boolean => speaker.action === action && !isShadow(speaker)
-const shadowOf = ({ compiled, action, why }: Speaker): ShadowVerdict => ({ ruleId: compiled.rule.id, action, why })
+const isShadow = ({ compiled }: Speaker): boolean => compiled.isShadow
+const saying = (speakers: readonly Speaker[], action: RuleAction): Speaker[] =>
+  speakers.filter((speaker) => speaker.action === action && !isShadow(speaker))
+const limitsOf = (limiting: readonly Speaker[], facts: Facts): VerdictLimit[] =>
+  limiting.flatMap(({ compiled }) => compiled.limit?.(facts) ?? [])
+const shadowOf = ({ compiled, action, why }: Speaker): ShadowVerdict => ({ ruleId: compiled.id, action, why })
 
 function refOf(policy: CompiledPolicy, spoke: readonly Speaker[], limiting: readonly Speaker[]): RuleRef {
   const [first] = spoke
@@ -136,14 +140,14 @@ function refOf(policy: CompiledPolicy, spoke: readonly Speaker[], limiting: read
   }
   if (spoke.length === 1 && limiting.length === 0)
     return {
-      id: first.compiled.rule.id,
+      id: first.compiled.id,
       revision: first.compiled.revision,
-      ids: [first.compiled.rule.id],
+      ids: [first.compiled.id],
       why: first.why,
     }
   const ref = {
-    id: first.compiled.rule.id,
-    ids: spoke.map(({ compiled }) => compiled.rule.id),
+    id: first.compiled.id,
+    ids: spoke.map(({ compiled }) => compiled.id),
     why: spoke.flatMap(({ why }) => why),
   }
   return withLimits(
@@ -161,7 +165,7 @@ function withLimits(
   return {
     id: ref.id,
     revision: revisionOf([...canonicals, ...limiting.map(({ compiled }) => compiled.canonical)]),
-    ids: [...ref.ids, ...limiting.map(({ compiled }) => compiled.rule.id)],
+    ids: [...ref.ids, ...limiting.map(({ compiled }) => compiled.id)],
     why: [...new Set([...ref.why, ...limiting.flatMap(({ why }) => why)])],
   }
 }
@@ -170,7 +174,7 @@ function withLimits(
 function riskOf(effect: Verdict['effect'], speakers: readonly Speaker[]): Risk {
   const floor = effect === 'allow' ? 'low' : 'medium'
   let risk: Risk = speakers.length === 0 ? floor : 'low'
-  for (const { compiled } of speakers) risk = higherRisk(risk, compiled.rule.risk ?? floor)
+  for (const { compiled } of speakers) risk = higherRisk(risk, compiled.risk ?? floor)
   return risk
 }
 
@@ -206,7 +210,7 @@ const earlier = (a: number | null, b: number | null): number | null =>
 const union = <T>(a: readonly T[], b: readonly T[]): T[] => [...new Set([...a, ...b])]
 
 function heardOf(speaker: Speaker, { rule }: Verdict): Heard {
-  const ruleId = speaker.compiled.rule.id
+  const ruleId = speaker.compiled.id
   const part = isShadow(speaker) ? 'shadow' : rule.ids.includes(ruleId) ? 'spoke' : 'overruled'
   return { ruleId, action: speaker.action, part, why: speaker.why }
 }

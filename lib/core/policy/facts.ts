@@ -23,7 +23,7 @@ export class Facts {
   #methods: Methods | undefined
   #context: Record<string, unknown> | undefined
   #foldedKeys: Map<object, Map<string, unknown[]> | null> | undefined
-  readonly #lines = new Map<string, CommandLine>()
+  #lines: Map<string, CommandLine> | undefined
 
   constructor(action: PolicyAction) {
     this.action = action
@@ -57,6 +57,7 @@ export class Facts {
 
   /** The line is read once, however many rules look at it. */
   commandLine(text: string): CommandLine {
+    this.#lines ??= new Map()
     let line = this.#lines.get(text)
     if (!line) {
       line = readCommandLine(text)

@@ -4,9 +4,13 @@ const RESERVED = /[?[\]{}!()\\|]/
 /** Why a glob is refused, or undefined. */
 export function globFault(glob: string): string | undefined {
   if (glob === '') return 'an empty glob matches nothing'
+  if (stars(glob.normalize('NFKC')) > stars(glob))
+    return 'one of its characters only looks like a *: write the * itself'
   const found = RESERVED.exec(glob)
   return found ? `"${found[0]}" has no meaning in a glob: * alone has, and lists say the rest` : undefined
 }
+
+const stars = (text: string): number => text.split('*').length
 
 /** What stands before the first `*`. */
 export const literalPrefix = (glob: string): string => {

@@ -18,7 +18,13 @@ export function compileMatch(match: Match, strict: boolean): Test {
     const test = testOf(key, globs, strict)
     if (test) tests.push(test)
   }
-  return (facts) => tests.every((test) => test(facts))
+  const [first, second] = tests
+  if (!first) return () => true
+  if (!second) return first
+  return (facts) => {
+    for (const test of tests) if (!test(facts)) return false
+    return true
+  }
 }
 
 function namesTest({ tool, server }: Match, strict: boolean): Test {

@@ -21,8 +21,13 @@ export function compileOperator(
   const [single = null] = list
   const same = strict ? sameInMeaning : sameExactly
   const isAny: Judge = (value) => {
-    const judgements = list.map((each) => same(value, each))
-    return judgements.includes('yes') ? 'yes' : judgements.includes('unclear') ? 'unclear' : 'no'
+    let judgement: Judgement = 'no'
+    for (const each of list) {
+      const one = same(value, each)
+      if (one === 'yes') return 'yes'
+      if (one === 'unclear') judgement = 'unclear'
+    }
+    return judgement
   }
   // In a rule that allows, what is of another kind than the operand is not «another value»: it is not judged at all.
   const isNone: Judge = (value) =>
@@ -39,13 +44,13 @@ export function compileOperator(
     case 'notIn':
       return isNone
     case 'lt':
-      return onNumber((value) => value < Number(single))
+      return onNumber(isUnder, Number(single))
     case 'lte':
-      return onNumber((value) => value <= Number(single))
+      return onNumber(isAtMost, Number(single))
     case 'gt':
-      return onNumber((value) => value > Number(single))
+      return onNumber(isOver, Number(single))
     case 'gte':
-      return onNumber((value) => value >= Number(single))
+      return onNumber(isAtLeast, Number(single))
     case 'contains':
       return (value) => {
         if (typeof value === 'string') return typeof single === 'string' ? yes(value.includes(single)) : isAny(value)
@@ -65,9 +70,13 @@ export function compileOperator(
 }
 
 const onNumber =
-  (holds: (value: number) => boolean): Judge =>
+  (holds: (value: number, bound: number) => boolean, bound: number): Judge =>
   (value) =>
-    typeof value === 'number' ? yes(holds(value)) : 'unclear'
+    typeof value === 'number' ? yes(holds(value, bound)) : 'unclear'
+const isUnder = (value: number, bound: number): boolean => value < bound
+const isAtMost = (value: number, bound: number): boolean => value <= bound
+const isOver = (value: number, bound: number): boolean => value > bound
+const isAtLeast = (value: number, bound: number): boolean => value >= bound
 
 const onText =
   (holds: (value: string) => boolean): Judge =>

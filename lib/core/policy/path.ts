@@ -1,3 +1,5 @@
+import { added, NONE } from './short-list.ts'
+
 /** A step into a value: a key, an index, or every element. */
 export type Step = { key: string } | { index: number } | { every: true }
 
@@ -42,7 +44,7 @@ export function parsePath(text: string): Path | string {
 }
 
 export interface Found {
-  values: unknown[]
+  values: readonly unknown[]
   /** False when the path ends early in some place: an element without the key, say. */
   whole: boolean
 }
@@ -58,23 +60,23 @@ export function valuesAt(root: unknown, steps: readonly Step[], lenient: boolean
   let values: unknown[] = [root]
   let whole = true
   for (const step of steps) {
-    const next: unknown[] = []
+    let next: unknown[] = NONE
     for (const value of values) {
       if ('every' in step) {
-        if (Array.isArray(value)) for (const item of value) next.push(item)
-        else if (lenient) next.push(value)
+        if (Array.isArray(value)) for (const item of value) next = added(next, item)
+        else if (lenient) next = added(next, value)
         else whole = false
         continue
       }
       if (lookup && 'key' in step) {
         const members = lookup(value, step.key)
         if (members.length === 0) whole = false
-        for (const member of members) next.push(member)
+        for (const member of members) next = added(next, member)
         continue
       }
       const inner = 'key' in step ? memberOf(value, step.key) : Array.isArray(value) ? value[step.index] : undefined
       if (inner === undefined) whole = false
-      else next.push(inner)
+      else next = added(next, inner)
     }
     values = next
   }

@@ -9,49 +9,86 @@ import type { Match } from './policy.ts'
 interface Key {
   text: string
   isPrefix: boolean
+  /** What is found by it fits the glob of a rule that denies or asks: there is no more to look at. */
+  isAll: boolean
 }
 
 interface Dimension {
   /** Keys are what texts end with, not what they begin with. */
   fromEnd?: boolean
   keysOf(globs: readonly string[]): Key[]
-  textsOf(facts: Facts): readonly string[]
-  /** True where other texts may fit too, so that every rule may speak. */
-  isOpen?(facts: Facts): boolean
+  /** The found rules and those that the index finds by what the action has here. */
+  collect(facts: Facts, index: GlobIndex, found: number[]): number[]
 }
 
+/** By what stands before the first star of a glob; `compared` is the form in which a rule that denies compares it. */
+function keyOf(text: string, isPrefix: boolean, compared: string): Key {
+  return { text, isPrefix, isAll: !text.includes('*') && compared === (isPrefix ? `${text}*` : text) }
+}
 const folded = (globs: readonly string[]): Key[] =>
-  globs.map((glob) => ({ text: foldName(literalPrefix(glob)), isPrefix: glob.includes('*') }))
-const text = (value: string | null | undefined): string[] => (typeof value === 'string' ? [foldName(value)] : [])
+  globs.map((glob) => keyOf(foldName(literalPrefix(glob)), glob.includes('*'), foldName(glob)))
+const byText = (value: string | null | undefined, index: GlobIndex, found: number[]): number[] =>
+  typeof value === 'string' ? index.collect(foldName(value), found) : found
+const byTexts = (values: readonly string[], index: GlobIndex, found: number[]): number[] => {
+  let all = found
+  for (const value of values) all = index.collect(value, all)
+  return all
+}
 
-/** Keys are folded, also for rules that compare names as they are: those look again. */
+/**
+ * Keys are folded, also for rules that compare names as they are: those look again. Of dimensions that serve a rule
+ * equally well the first is taken: what settles more comes first.
+ */
 const DIMENSIONS = {
-  tool: { keysOf: folded, textsOf: ({ strictNames }) => strictNames.map(({ tool }) => tool) },
-  path: {
-    keysOf: (globs) => globs.map((glob) => ({ text: pathPrefix(glob), isPrefix: true })),
-    textsOf: ({ joinedReadings }) => joinedReadings,
+  tool: {
+    keysOf: folded,
+    collect({ strictNames }, index, found) {
+      let all = found
+      for (const { tool } of strictNames) all = index.collect(tool, all)
+      return all
+    },
   },
   host: {
     fromEnd: true,
     keysOf: (globs) =>
       globs.map((glob) => {
         const parsed = parseHostGlob(glob)
-        const host = typeof parsed === 'string' ? '*' : parsed.host
-        return { text: host.slice(host.lastIndexOf('*') + 1), isPrefix: host.includes('*') }
+        if (typeof parsed === 'string') return { text: '', isPrefix: true, isAll: false }
+        const { host, port } = parsed
+        const isAll = port === null && host.lastIndexOf('*') < 1
+        return { text: host.slice(host.lastIndexOf('*') + 1), isPrefix: host.includes('*'), isAll }
       }),
-    textsOf: ({ action }) => (action.kind === 'http' ? [action.http.target.host] : []),
+    collect: ({ action }, index, found) =>
+      action.kind === 'http' ? index.collect(action.http.target.host, found) : found,
   },
-  server: { keysOf: folded, textsOf: ({ strictNames }) => strictNames.flatMap(({ server }) => server ?? []) },
+  path: {
+    keysOf: (globs) => globs.map((glob) => ({ text: pathPrefix(glob), isPrefix: true, isAll: false })),
+    collect: ({ joinedReadings }, index, found) => byTexts(joinedReadings, index, found),
+  },
+  server: {
+    keysOf: folded,
+    collect({ strictNames }, index, found) {
+      let all = found
+      for (const { server } of strictNames) if (server !== null) all = index.collect(server, all)
+      return all
+    },
+  },
   upstream: {
     keysOf: folded,
-    textsOf: ({ action }) => (action.kind === 'http' ? text(action.http.upstream) : []),
+    collect: ({ action }, index, found) =>
+      action.kind === 'http' ? byText(action.http.upstream, index, found) : found,
   },
-  agent: { keysOf: folded, textsOf: ({ action }) => text(action.agent.name) },
-  agentType: { keysOf: folded, textsOf: ({ action }) => text(action.agent.type) },
+  agent: { keysOf: folded, collect: ({ action }, index, found) => byText(action.agent.name, index, found) },
+  agentType: { keysOf: folded, collect: ({ action }, index, found) => byText(action.agent.type, index, found) },
   method: {
-    keysOf: (globs) => globs.map((glob) => ({ text: literalPrefix(glob.toUpperCase()), isPrefix: glob.includes('*') })),
-    textsOf: ({ methods }) => methods.names,
-    isOpen: ({ methods }) => methods.areOpen,
+    keysOf: (globs) =>
+      globs.map((glob) => {
+        const upper = glob.toUpperCase()
+        return keyOf(literalPrefix(upper), glob.includes('*'), upper)
+      }),
+    // Where other methods may be meant too, every rule may speak.
+    collect: ({ methods: { names, areOpen } }, index, found) =>
+      areOpen ? index.collectAll(found) : byTexts(names, index, found),
   },
 } as const satisfies Record<string, Dimension>
 type DimensionName = keyof typeof DIMENSIONS
@@ -65,6 +102,7 @@ export class RuleIndex {
   readonly #indexes: { index: GlobIndex; dimension: Dimension }[]
   /** Rules that nothing finds sooner. */
   readonly #rest: number[] = []
+  readonly #settled = new Map<number, DimensionName>()
 
   constructor(matches: readonly Match[]) {
     const options = matches.map((match) =>
@@ -91,6 +129,9 @@ export class RuleIndex {
         this.#rest.push(rule)
         continue
       }
+      const { tool, server } = matches[rule] ?? {}
+      // A tool and its server must be of one name of the call, which neither tells alone.
+      if (!(tool && server) && best.keys.every(({ isAll }) => isAll)) this.#settled.set(rule, best.name)
       const { fromEnd = false }: Dimension = DIMENSIONS[best.name]
       const index = indexes.get(best.name) ?? new GlobIndex(fromEnd)
       indexes.set(best.name, index)
@@ -101,12 +142,15 @@ export class RuleIndex {
     this.#indexes = [...indexes].map(([name, index]) => ({ index, dimension: DIMENSIONS[name] }))
   }
 
+  /** The key of its match that fits wherever the rule is a candidate, if it denies or asks. */
+  settled(rule: number): DimensionName | undefined {
+    return this.#settled.get(rule)
+  }
+
   /** Numbers of the rules that may speak, in order, each once. */
-  candidates(facts: Facts): number[] {
-    const found = [...this.#rest]
-    for (const { index, dimension } of this.#indexes)
-      if (dimension.isOpen?.(facts)) index.collectAll(found)
-      else for (const each of dimension.textsOf(facts)) index.collect(each, found)
+  candidates(facts: Facts): readonly number[] {
+    let found = [...this.#rest]
+    for (const { index, dimension } of this.#indexes) found = dimension.collect(facts, index, found)
     if (found.length < 2) return found
     found.sort((a, b) => a - b)
     let kept = 1

@@ -243,6 +243,7 @@ describe('refuses, with the place and the rule', () => {
       'rules[0].match.tool',
       /"\{" has no meaning/,
     ],
+    ['a star that is none', rule().replace('tool: x', 'tool: "a\uff0a"'), 4, 'rules[0].match.tool', /looks like a \*/],
     ['an empty list of globs', rule().replace('tool: x', 'tool: []'), 4, 'rules[0].match.tool', /empty/],
     [
       'a match that nothing fits',
