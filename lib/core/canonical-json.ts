@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import canonicalize from 'canonicalize'
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
@@ -15,4 +15,4 @@ export function canonicalJson(value: unknown): string {
 }
 
 /** SHA-256 of a text's UTF-8 bytes, in lower-case hex. */
-export const sha256Hex = (text: string): string => createHash('sha256').update(text, 'utf8').digest('hex')
+export const sha256Hex = (text: string): string => hash('sha256', text, 'hex')

@@ -11,6 +11,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Who asks; null on public routes alone. */
     principal: Principal | null
+    /** What proved the agent on a route that passes on; it goes no further. */
+    agentSecret: string | null
   }
   interface FastifyContextConfig {
     /** Who may call the route. A route that says nothing is open to nobody. */
@@ -41,31 +43,31 @@ export function principalOf(request: FastifyRequest): Principal {
 export const access = fastifyPlugin<{ identity: Identity }>(
   async (app, { identity }) => {
     app.decorateRequest('principal', null)
+    app.decorateRequest('agentSecret', null)
     const identify = async (request: FastifyRequest) => {
-      const allowed = request.routeOptions.config.access
+      const { access: allowed, passesOn } = request.routeOptions.config
       if (allowed === 'public' || request.is404) return
-      const principal = await authenticate(request, identity)
+      const principal = await (passesOn ? agentOf(request, identity) : authenticate(request, identity))
       if (!principal) throw new CountersignError('unauthenticated', unauthenticatedDetail(request))
       if (!allowed?.includes(principal.role))
         throw new CountersignError('forbidden', `The role ${principal.role} may not do that.`)
       request.principal = principal
     }
-    app.addHook('onRequest', async (request) => {
-      if (!request.routeOptions.config.bodyFirst) await identify(request)
-    })
-    app.addHook('preValidation', async (request) => {
-      if (request.routeOptions.config.bodyFirst) await identify(request)
-    })
+    const isBodyFirst = ({ routeOptions: { config } }: FastifyRequest) => config.bodyFirst === true
+    app.addHook('onRequest', (request) => (isBodyFirst(request) ? Promise.resolve() : identify(request)))
+    app.addHook('preValidation', (request) => (isBodyFirst(request) ? identify(request) : Promise.resolve()))
   },
   { name: 'access', dependencies: ['@fastify/cookie'] },
 )
 
+/** The agent whose call goes on to somewhere else; its secret stands in `agentSecret`. */
+function agentOf(request: FastifyRequest, identity: Identity): Promise<Principal | undefined> | undefined {
+  request.agentSecret = agentSecretOf(request.raw.headers) ?? null
+  return request.agentSecret === null ? undefined : identity.ofSecret(request.agentSecret)
+}
+
 /** The owner of the request's credential, looked up now; undefined when there is none that is known. */
 export async function authenticate(request: FastifyRequest, identity: Identity): Promise<Principal | undefined> {
-  if (request.routeOptions.config.passesOn) {
-    const secret = agentSecretOf(request.headers)
-    return secret === null || secret === undefined ? undefined : identity.ofSecret(secret)
-  }
   const { authorization } = request.headers
   if (authorization !== undefined) {
     const secret = bearerOf(authorization)

@@ -19,24 +19,26 @@ export const hasLeft = ({ socket }: IncomingMessage, response: ServerResponse): 
 /**
  * Calls once when the caller's connection goes away before the answer is out. Node tells it of the response alone whose
  * turn it is (RFC 9112, 9.3.2); those behind it on the same connection learn it from the connection.
- * Returns what takes this back.
  */
 export function whenLeft(
   { socket }: Pick<IncomingMessage, 'socket'>,
   response: ServerResponse,
   leave: () => void,
-): () => void {
+): void {
   const onClose = () => {
+    response.off('close', onClose)
     stop()
     if (!response.writableFinished) leave()
   }
-  const stop = () => {
-    response.off('close', onClose)
-    waiting.get(socket)?.delete(onClose)
-  }
+  const stop = whenClosed(socket, onClose)
   response.once('close', onClose)
-  waitingFor(socket).add(onClose)
-  return stop
+}
+
+/** Calls when a connection is closed, unless what this returns is called before: a connection outlives many calls. */
+export function whenClosed(socket: Socket, onClose: () => void): () => void {
+  const waitingHere = waitingFor(socket)
+  waitingHere.add(onClose)
+  return () => waitingHere.delete(onClose)
 }
 
 function waitingFor(socket: Socket): Set<() => void> {

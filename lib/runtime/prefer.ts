@@ -9,7 +9,8 @@ export interface Preference {
 /** The `wait` and `respond-async` preferences of a `Prefer` header (RFC 7240); others are ignored, as the RFC says. */
 export function parsePrefer(header: string | string[] | undefined): Preference {
   const preference: Preference = { waitSeconds: undefined, respondAsync: false }
-  for (const part of [header ?? ''].flat().join(',').split(',')) {
+  if (header === undefined) return preference
+  for (const part of [header].flat().join(',').split(',')) {
     const [name, value] = part
       .split(';')[0]!
       .split('=')

@@ -3,11 +3,12 @@ import type { Approval } from '../../lib/core/approval.ts'
 import { CountersignError } from '../../lib/core/errors.ts'
 import type { ActionSummary } from '../../lib/core/events.ts'
 import type { PolicyAction } from '../../lib/core/policy/action.ts'
+import type { Verdict } from '../../lib/core/policy/verdict.ts'
 import { redactText } from '../../lib/core/preview.ts'
 import type { Principal } from '../../lib/ports/identity.ts'
 import type { Approvals, Call } from './approvals.ts'
 import type { Evaluations } from './evaluation.ts'
-import { denied, type Judge } from './judge.ts'
+import { type Asked, denied, type Judge, type Judgement } from './judge.ts'
 import type { Limits } from './limits.ts'
 
 /** A call at one of the ways in. */
@@ -26,8 +27,8 @@ export interface AskRequest {
   callback?: string | null
   /** How long the caller waits for a person, in milliseconds; 0 answers at once. */
   waitMs: number
-  /** Aborts when the caller's connection is gone. */
-  signal: AbortSignal
+  /** What aborts when the caller's connection is gone; made when somebody must be asked, for most calls need none. */
+  signal: () => AbortSignal
 }
 
 export type AskAnswer =
@@ -52,22 +53,21 @@ export class Asking {
     this.#evaluations = deps.evaluations
   }
 
-  /** Rejects with the refusal when the call must not go ahead. */
-  async ask(request: AskRequest): Promise<AskAnswer> {
+  /** Fails with the refusal when the call must not go ahead. */
+  ask(request: AskRequest): AskAnswer | Promise<AskAnswer> {
+    const { verdict, asked, evaluators } = this.#judge.judge(request.action)
+    if (asked) return this.#askSomebody(request, { verdict, asked, evaluators })
+    if (verdict.effect !== 'allow') throw denied(verdict)
+    const spent = this.#limits.spend(verdict.limits)
+    if (spent instanceof CountersignError) throw spent
+    return { type: 'allow', rule: ruleOf(verdict), giveBack: () => this.#limits.giveBack(spent) }
+  }
+
+  async #askSomebody(request: AskRequest, { verdict, asked, evaluators }: MustAsk): Promise<AskAnswer> {
     const { principal, action: judged, describe, key, named, keep, waitMs } = request
     const { tenant } = principal
-    const { verdict, asked, evaluators, level } = this.#judge.judge(judged)
-    const rule = verdict.matched ? { id: verdict.rule.id, revision: verdict.rule.revision } : null
-    if (verdict.effect === 'allow' && !asked) {
-      const spent = this.#limits.spend(verdict.limits)
-      if (spent instanceof CountersignError) throw spent
-      return { type: 'allow', rule, giveBack: () => this.#limits.giveBack(spent) }
-    }
-    if (!asked) throw denied(verdict)
-
     const { rule: asking, risk, approval, findings } = asked
-    // Most calls need none, and so some ways in make theirs when they are asked for it.
-    const { signal } = request
+    const signal = request.signal()
     const agent = agentOf(request)
     const action = describe({ agent, ruleRevision: asking.revision })
     const call: Call = {
@@ -87,7 +87,7 @@ export class Asking {
               this.#evaluations.evaluate({
                 tenant,
                 agent,
-                level,
+                level: this.#judge.levelOf(judged),
                 action,
                 // A finding can make the risk too high for an evaluator to take it.
                 verdict: { ...verdict, risk },
@@ -105,10 +105,14 @@ export class Asking {
     }
     const answer = await this.#approvals.answer(call)
     return answer.type === 'allow'
-      ? { type: 'allow', rule, giveBack: () => this.#limits.giveBack(answer.spent) }
+      ? { type: 'allow', rule: ruleOf(verdict), giveBack: () => this.#limits.giveBack(answer.spent) }
       : answer
   }
 }
+
+type MustAsk = Judgement & { asked: Asked }
+
+const ruleOf = ({ matched, rule: { id, revision } }: Verdict) => (matched ? { id, revision } : null)
 
 const agentOf = ({ principal: { id, name }, action: { context } }: AskRequest): AgentRef => ({
   id,

@@ -6,7 +6,7 @@ import { levelOf } from '../../lib/core/policy/autonomy.ts'
 import type { CompiledPolicy } from '../../lib/core/policy/compile.ts'
 import { evaluate } from '../../lib/core/policy/evaluate.ts'
 import { escalated } from '../../lib/core/policy/opinion.ts'
-import type { ExternalEvaluator } from '../../lib/core/policy/policy.ts'
+import type { ExternalEvaluator, Level } from '../../lib/core/policy/policy.ts'
 import type { Verdict } from '../../lib/core/policy/verdict.ts'
 import { redactText } from '../../lib/core/preview.ts'
 import type { Logger } from '../../lib/runtime/logger.ts'
@@ -17,9 +17,8 @@ export interface Judgement {
   verdict: Verdict
   /** What a person would be asked; undefined where the rules deny, or let the call go and nobody else has a say. */
   asked: Asked | undefined
-  /** Who must be heard before anybody is asked, and at which level. */
+  /** Who must be heard before anybody is asked. */
   evaluators: readonly ExternalEvaluator[]
-  level: string
 }
 
 export interface Asked {
@@ -58,13 +57,17 @@ export class Judge {
       }
       this.#log.info(told, 'a rule in shadow would have spoken')
     }
-    const { evaluators, autonomy } = policy.policy
+    const { evaluators } = policy.policy
     return {
       verdict,
       asked: this.#askedOf(policy, verdict, action),
       evaluators: evaluators.external,
-      level: levelOf(action, autonomy),
     }
+  }
+
+  /** The autonomy level at which a call is made. */
+  levelOf(action: PolicyAction): Level {
+    return levelOf(action, this.#policy().policy.autonomy)
   }
 
   /** Whether a tool is denied whatever its arguments, so that there is no use in showing it. */

@@ -13,6 +13,7 @@ export interface Spent {
 }
 
 const REMEMBERED_USES = 10_000
+const NOTHING: Spent = { spendings: [], at: 0 }
 
 /**
  * The rate limits of this gate, in memory: each gate counts what it lets go itself, and takes its share of every limit.
@@ -64,6 +65,7 @@ export class Limits {
   }
 
   #take(limits: readonly VerdictLimit[], approvalId: string | undefined): Spent | CountersignError {
+    if (limits.length === 0) return NOTHING
     const spendings = limits.map(({ key, limit, windowMs }) => ({
       key,
       limit: Math.max(1, Math.floor(limit * this.#share)),

@@ -1,3 +1,5 @@
+import { addValue } from '../value-lists.ts'
+
 /**
  * One form for all spellings of where an HTTP request goes (RFC 3986, section 6). It is judged and it is forwarded, so
  * that no spelling passes a rule and means something else upstream. What could be read in two ways is refused.
@@ -118,12 +120,15 @@ function unmapped(host: string): string {
   return [high >> 8, high & 255, low >> 8, low & 255].join('.')
 }
 
-/** RFC 3986, 3.3: what may stand in a segment as it is. */
-const SEGMENT_CHAR = /[A-Za-z0-9\-._~!$&'()*+,;=:@/%]/
+/** RFC 3986, 3.3: what may not stand in a segment as it is. */
+const NO_SEGMENT_CHAR = /[^A-Za-z0-9\-._~!$&'()*+,;=:@/%]/g
 const UNRESERVED = /[A-Za-z0-9\-._~]/
+/** A path that is in its form: most are. */
+const PLAIN_PATH = /^(?:\/[A-Za-z0-9_~-][A-Za-z0-9\-._~]*)+$/
 
 /** Throws Refusal. */
 function normalisePath(raw: string): string {
+  if (PLAIN_PATH.test(raw)) return raw
   if (!raw.startsWith('/')) throw new Refusal('the path does not begin with a slash')
   if (/[^\x21-\x7e]/.test(raw)) throw new Refusal('the path holds spaces, control characters or bare Unicode')
   if (/[\\#]|%5c/i.test(raw)) throw new Refusal('the path holds a backslash or a fragment')
@@ -133,7 +138,7 @@ function normalisePath(raw: string): string {
       const char = String.fromCharCode(Number.parseInt(hex, 16))
       return UNRESERVED.test(char) ? char : all.toUpperCase()
     })
-    .replace(/[!-~]/g, (char) => (SEGMENT_CHAR.test(char) ? char : encodeURIComponent(char)))
+    .replace(NO_SEGMENT_CHAR, encodeURIComponent)
   if (/%25[0-9A-Fa-f]{2}/.test(spelled)) throw new Refusal('the path is percent-encoded twice')
   const kept: string[] = []
   const segments = spelled.split('/').slice(1)
@@ -207,20 +212,19 @@ function checkQuery(query: string): string {
 /** As HTML forms are read (URL standard, 5.1). Null for a bare `;`, which some servers take for `&`, and for no UTF-8. */
 function readQuery(query: string): Target['queryValues'] {
   if (query.includes(';')) return null
-  const values = new Map<string, string[]>()
+  const values: Record<string, string[]> = {}
   try {
     for (const piece of query.split('&')) {
       if (piece === '') continue
       const equals = piece.indexOf('=')
-      const [name, value] = (equals < 0 ? [piece, ''] : [piece.slice(0, equals), piece.slice(equals + 1)]).map((text) =>
-        decodeURIComponent(text.replaceAll('+', ' ')),
-      ) as [string, string]
-      const given = values.get(name)
-      if (given) given.push(value)
-      else values.set(name, [value])
+      const name = unescaped(equals < 0 ? piece : piece.slice(0, equals))
+      addValue(values, name, equals < 0 ? '' : unescaped(piece.slice(equals + 1)))
     }
   } catch {
     return null
   }
-  return Object.fromEntries(values)
+  return values
 }
+
+/** Throws for what is no UTF-8. */
+const unescaped = (text: string): string => (/[%+]/.test(text) ? decodeURIComponent(text.replaceAll('+', ' ')) : text)

@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { parseDuration } from '../../core/duration.ts'
+import { foldHeader } from '../../core/header-name.ts'
 import { normaliseUrl, type Target } from '../../core/policy/target.ts'
 import { closed, DurationText, Name } from './fields.ts'
 
@@ -22,8 +23,10 @@ export interface Upstream {
   name: string
   /** Where it is. Its path stands before every path that an agent names; it has no query. */
   base: Target
-  /** What the gate adds, so that the agent never has the credential. Names in lower case. */
-  headers: Record<string, string>
+  /** What the gate adds, so that the agent never has the credential: names in lower case, and values, in turn. */
+  headers: readonly string[]
+  /** Their names as `foldHeader` spells them: an agent's own give way to them. */
+  replaces: ReadonlySet<string>
   /** How long a connection may take to be made. */
   connectTimeoutMs: number
   /** How long the upstream may take to begin its answer, once it has the call. */
@@ -65,7 +68,17 @@ export function readUpstreams(file: Static<typeof UpstreamsFile> = {}, problems:
       answerTimeoutMs: timeout('answerTimeout', '5m'),
       idleTimeoutMs: timeout('idleTimeout', '5m'),
     }
-    return base ? [{ name, base, headers, ...timeouts }] : []
+    return base
+      ? [
+          {
+            name,
+            base,
+            headers: [...headers].flat(),
+            replaces: new Set([...headers.keys()].map(foldHeader)),
+            ...timeouts,
+          },
+        ]
+      : []
   })
 }
 
@@ -83,7 +96,7 @@ function readBase(url: string, at: string, problems: string[]): Target | undefin
   return { ...target, path: target.path.replace(/\/$/, '') }
 }
 
-function readHeaders(file: Record<string, string>, at: string, problems: string[]): Record<string, string> {
+function readHeaders(file: Record<string, string>, at: string, problems: string[]): Map<string, string> {
   const headers = new Map<string, string>()
   for (const [given, value] of Object.entries(file)) {
     const name = given.toLowerCase()
@@ -94,5 +107,5 @@ function readHeaders(file: Record<string, string>, at: string, problems: string[
     else if (!FIELD_VALUE.test(value)) problems.push(`${at}.${given} holds a character that no header can`)
     else headers.set(name, value.trim())
   }
-  return Object.fromEntries(headers)
+  return headers
 }

@@ -129,7 +129,7 @@ export const actionRoutes: FastifyPluginAsyncTypebox<{
         waitMs: prefer.respondAsync
           ? 0
           : Math.min((prefer.waitSeconds ?? Number.POSITIVE_INFINITY) * 1000, config.maxWaitMs),
-        signal: abortOnDisconnect(reply),
+        signal: () => abortOnDisconnect(reply),
       })
       if (answer.type === 'allow') return { effect: 'allow' as const, args, rule: answer.rule }
       if (answer.type === 'go') {

@@ -116,7 +116,7 @@ export const hookRoutes: FastifyPluginAsyncTypebox<{
       named: namedApproval(headers['countersign-approval']),
       keep: true,
       waitMs: respondAsync ? 0 : Math.min(waitSeconds * 1000, config.hookWaitMs),
-      signal: abortOnDisconnect(reply),
+      signal: () => abortOnDisconnect(reply),
     })
     switch (found.type) {
       case 'allow':

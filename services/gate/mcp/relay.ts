@@ -192,7 +192,7 @@ export class McpRelay {
         named,
         keep: true,
         waitMs: this.#waitMs,
-        signal: AbortSignal.any([exchange.signal, taken]),
+        signal: () => AbortSignal.any([exchange.signal, taken]),
       })
       if (answer.type === 'allow') return { type: 'allow', giveBack: answer.giveBack }
       if (answer.type === 'go') return { type: 'go', approval: answer.approval }

@@ -15,7 +15,7 @@ export function writeAnswerHead(
   { status, phrase = '', list }: { status: number; phrase: string | undefined; list: HeaderList },
 ): void {
   if (status < 200 || status > 999) throw new Error('this status ends no call')
-  const isChunked = status !== 204 && status !== 304 && !names(list).includes('content-length')
+  const isChunked = status !== 204 && status !== 304 && !holds(list, 'content-length')
   response.sendDate = false
   try {
     response.writeHead(
@@ -42,4 +42,7 @@ export function writable(list: HeaderList, isWanted: (name: string) => boolean =
   return kept
 }
 
-const names = (list: HeaderList): string[] => list.filter((_, at) => at % 2 === 0).map((name) => name.toLowerCase())
+function holds(list: HeaderList, name: string): boolean {
+  for (let at = 0; at < list.length; at += 2) if (list[at]?.toLowerCase() === name) return true
+  return false
+}

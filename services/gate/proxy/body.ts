@@ -21,7 +21,7 @@ export interface ReadBody {
 const NONE: ReadBody = { judged: { state: 'none' }, shown: undefined, isJson: false, cut: false }
 
 /** Reads what was peeked by its declared type. What has two readings is not to be judged. */
-export async function readBody(peeked: Peeked, headers: Readonly<Record<string, string[]>>): Promise<ReadBody> {
+export function readBody(peeked: Peeked, headers: Readonly<Record<string, string[]>>): ReadBody | Promise<ReadBody> {
   const { bytes, whole } = peeked
   if (peeked.framing === 'none' || (whole && bytes.length === 0)) return NONE
   const [type = '', ...more] = headers['content-type'] ?? []
@@ -29,15 +29,19 @@ export async function readBody(peeked: Peeked, headers: Readonly<Record<string, 
   const said = { bytes: bytes.length, ...(type === '' ? {} : { type }), ...(encoding.length === 0 ? {} : { encoding }) }
   if (!whole) return partly(peeked, type, encoding, said)
   const data = decoded(bytes, encoding)
-  const read = data === undefined || more.length > 0 ? undefined : await readAs(mediaTypeOf(type), type, data)
-  if (!read) {
-    const text = data === undefined ? undefined : textOf(data)
-    const shown = { unreadable: said, ...(text === undefined ? {} : { text }) }
-    const mayOverrideMethod = mayOverride(peeked, type, data === undefined)
-    return { judged: { state: 'unjudgeable', mayOverrideMethod }, shown, isJson: false, cut: text === undefined }
+  const asRead = (read: Read | undefined): ReadBody => {
+    if (!read) {
+      const text = data === undefined ? undefined : textOf(data)
+      const shown = { unreadable: said, ...(text === undefined ? {} : { text }) }
+      const mayOverrideMethod = mayOverride(peeked, type, data === undefined)
+      return { judged: { state: 'unjudgeable', mayOverrideMethod }, shown, isJson: false, cut: text === undefined }
+    }
+    const { value, isJson = false } = read
+    return { judged: { state: 'whole', value }, shown: value, isJson: isJson && encoding.length === 0, cut: false }
   }
-  const { value, isJson = false, shown = value } = read
-  return { judged: { state: 'whole', value }, shown, isJson: isJson && encoding.length === 0, cut: false }
+  if (data === undefined || more.length > 0) return asRead(undefined)
+  const media = mediaTypeOf(type)
+  return media.essence === MULTIPART ? readMultipart(type, data).then(asRead) : asRead(readAs(media, data))
 }
 
 interface MediaType {
@@ -51,7 +55,7 @@ function mediaTypeOf(header: string): MediaType {
   return { essence: essence.trim().toLowerCase(), charset: charsets.join(' ').toLowerCase() }
 }
 
-type Read = { value: Json; isJson?: boolean; shown?: Json }
+type Read = { value: Json; isJson?: boolean }
 
 const FORM = 'application/x-www-form-urlencoded'
 const MULTIPART = 'multipart/form-data'
@@ -62,8 +66,7 @@ const TEXTS =
 
 const isPlainCharset = ({ charset }: MediaType): boolean => ['', 'utf-8', 'utf8', 'us-ascii'].includes(charset)
 
-async function readAs(type: MediaType, header: string, data: Buffer): Promise<Read | undefined> {
-  if (type.essence === MULTIPART) return readMultipart(header, data)
+function readAs(type: MediaType, data: Buffer): Read | undefined {
   if (!isPlainCharset(type)) return undefined
   const text = textOf(data)
   if (text === undefined) return undefined

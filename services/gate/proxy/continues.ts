@@ -5,6 +5,12 @@ const MAX_CONTINUES = 20
 const MAX_HEAD_BYTES = 4 * 1024
 const REQUEST_LINE = /^[^\r\n]* HTTP\/1\.1\r\n/
 const CONTINUE = Buffer.from('HTTP/1.1 100')
+/** Where the class of a status stands, and that of those which are not final. */
+const CLASS_AT = 'HTTP/1.1 '.length
+const INFORMATIONAL = '1'.charCodeAt(0)
+
+/** True for what begins with an answer that no other follows; most do. */
+const isFinal = (bytes: Buffer): boolean => (bytes[CLASS_AT] ?? 0) > INFORMATIONAL
 
 /**
  * The same connection, without each `100 Continue` in front of an answer: servers send one unasked, and a client reads on
@@ -22,6 +28,10 @@ export function withoutContinues(socket: Socket): Socket {
   socket.read = (size?: number): Buffer | null => {
     const chunk: Buffer | null = read(size)
     if (chunk === null || left === 0) return chunk
+    if (!held && isFinal(chunk)) {
+      left = 0
+      return chunk
+    }
     let bytes = held ? Buffer.concat([held, chunk]) : chunk
     held = undefined
     while (left > 0 && bytes.length > 0) {

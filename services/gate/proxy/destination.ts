@@ -18,7 +18,9 @@ export const PREFIX = '/proxy/'
 export function destinationOf(url: string, upstreams: ReadonlyMap<string, Upstream>): Destination {
   if (!url.startsWith(PREFIX))
     throw refused(`The path must begin with ${PREFIX}, spelled like this, and an upstream's name.`)
-  const [, name = '', rest = ''] = /^([^/?]*)(.*)$/s.exec(url.slice(PREFIX.length)) ?? []
+  const rest = url.slice(PREFIX.length)
+  const end = rest.search(/[/?]/)
+  const name = end < 0 ? rest : rest.slice(0, end)
   const upstream = upstreams.get(name)
   if (!upstream)
     throw new CountersignError(
@@ -28,9 +30,11 @@ export function destinationOf(url: string, upstreams: ReadonlyMap<string, Upstre
         : 'No upstream has this name.',
     )
   const { base } = upstream
-  const [path = '', ...query] = rest.split('?')
+  const place = end < 0 ? '' : rest.slice(end)
+  const mark = place.indexOf('?')
+  const path = mark < 0 ? place : place.slice(0, mark)
   if (climbs(path)) throw refused('The path climbs above the upstream.')
-  const found = normaliseAt(base, `${path === '' ? '/' : path}${query.length === 0 ? '' : `?${query.join('?')}`}`)
+  const found = normaliseAt(base, path === '' ? `/${place}` : place)
   if (!found.ok) throw refused(`The gate cannot forward this: ${found.reason}.`)
   const { target } = found
   const joined = path === '' && base.path !== '' ? base.path : base.path + target.path

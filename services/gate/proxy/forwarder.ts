@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { buildConnector, type Dispatcher, Pool } from 'undici'
 import type { Target } from '../../../lib/core/policy/target.ts'
 import type { Upstream } from '../../../lib/runtime/config/upstreams.ts'
-import { hasLeft, whenLeft } from '../../../lib/runtime/disconnect.ts'
+import { hasLeft, whenClosed } from '../../../lib/runtime/disconnect.ts'
 import { writable, writeAnswerHead } from './answer-head.ts'
 import { withoutContinues } from './continues.ts'
 import { failureWords } from './failure.ts'
@@ -132,7 +132,7 @@ class Relay implements Dispatcher.DispatchHandler {
       return
     }
     this.#isSent = true
-    this.#stayed = whenLeft(this.#request, this.#response, () => controller.abort(AGENT_LEFT))
+    this.#stayed = whenClosed(this.#request.socket, () => controller.abort(AGENT_LEFT))
   }
 
   onResponseStart(
@@ -152,17 +152,16 @@ class Relay implements Dispatcher.DispatchHandler {
       return
     }
     writeAnswerHead(response, { status, phrase: message, list })
-    response.on('drain', () => controller.resume())
     this.#isAnswered = true
     // What comes with the head goes with it; what does not must not keep it back.
-    process.nextTick(() => {
-      if (!response.writableEnded) response.flushHeaders()
-    })
+    process.nextTick(flushHead, response)
     this.#resolve({ type: 'answered', status })
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (!this.#response.write(chunk)) controller.pause()
+    if (this.#response.write(chunk)) return
+    controller.pause()
+    this.#response.once('drain', () => controller.resume())
   }
 
   onResponseEnd(controller: Dispatcher.DispatchController): void {
@@ -187,6 +186,10 @@ class Relay implements Dispatcher.DispatchHandler {
   get #takesTrailers(): boolean {
     return this.#request.httpVersionMinor > 0 && this.#request.method !== 'HEAD'
   }
+}
+
+function flushHead(response: ServerResponse): void {
+  if (!response.writableEnded) response.flushHeaders()
 }
 
 /** Early hints (RFC 8297) are of no weight: those that Node does not take are left out. */

@@ -1,6 +1,7 @@
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import { foldHeader } from '../../../lib/core/header-name.ts'
+import { addValue } from '../../../lib/core/value-lists.ts'
 import { SESSION_COOKIE } from '../../../lib/runtime/access.ts'
-import { agentSecretOf } from '../../../lib/runtime/agent-key.ts'
 
 /** Names and values in turn, as they came and in their order. */
 export type HeaderList = string[]
@@ -22,11 +23,6 @@ const HOP_BY_HOP = new Set([
 ])
 const OURS = 'countersign-'
 
-/**
- * The one name that CGI, WSGI and PHP see in `X-Tenant`, `X_Tenant` and `x-tenant`: for them every spelling is another
- * value of the same header.
- */
-const foldHeader = (name: string): string => name.toLowerCase().replaceAll('_', '-')
 /** Say how long the body is, or whose the call is: not to be said a second time in another spelling. */
 const ONE_SPELLING = new Set([
   'authorization',
@@ -38,34 +34,41 @@ const ONE_SPELLING = new Set([
 ])
 
 /** What a `Connection` header names is of the connection too. */
-const namedBy = (connection: string | undefined): string[] =>
-  connection === undefined ? [] : connection.split(',').map((name) => name.trim().toLowerCase())
+const namedBy = (connection: string): string[] => connection.split(',').map((name) => name.trim().toLowerCase())
+
+/** The headers of a call that its upstream gets. */
+export interface ForwardedHeaders {
+  list: HeaderList
+  /** Names in lower case, every value of each. */
+  values: Record<string, string[]>
+}
 
 /**
- * The headers of a call that its upstream gets: without those of the connection, what speaks to the gate alone,
- * whatever holds the agent's key, and what the configuration sets in their place.
+ * Those of a call that its upstream gets: without those of the connection, what speaks to the gate alone, whatever holds
+ * the agent's secret, and those in whose place the gate sets its own (`replaced`, as `foldHeader` spells them).
  */
 export function headersToForward(
-  rawHeaders: readonly string[],
-  headers: IncomingHttpHeaders,
-  configured: Readonly<Record<string, string>>,
-): HeaderList {
-  const dropped = namedBy(headers.connection).map(foldHeader)
-  const set = new Set(Object.keys(configured).map(foldHeader))
-  const secret = agentSecretOf(headers) ?? undefined
-  const kept: HeaderList = []
+  { rawHeaders, headers: { connection } }: Pick<IncomingMessage, 'rawHeaders' | 'headers'>,
+  { secret, replaced }: { secret: string | null; replaced: ReadonlySet<string> },
+): ForwardedHeaders {
+  const dropped = connection === undefined ? NONE : namedBy(connection).map(foldHeader)
+  const list: HeaderList = []
+  const values: Record<string, string[]> = {}
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const given = rawHeaders[at] ?? ''
     const name = given.toLowerCase()
     const folded = foldHeader(name)
-    if (HOP_BY_HOP.has(folded) || folded.startsWith(OURS) || dropped.includes(folded) || set.has(folded)) continue
+    if (HOP_BY_HOP.has(folded) || folded.startsWith(OURS) || replaced.has(folded) || dropped.includes(folded)) continue
     if (folded !== name && ONE_SPELLING.has(folded)) continue
     const value = passedOn(name, rawHeaders[at + 1] ?? '')
-    if (value === undefined || (secret !== undefined && value.includes(secret))) continue
-    kept.push(given, value)
+    if (value === undefined || (secret !== null && value.includes(secret))) continue
+    list.push(given, value)
+    addValue(values, name, value)
   }
-  return kept
+  return { list, values }
 }
+
+const NONE: readonly string[] = []
 
 function passedOn(name: string, value: string): string | undefined {
   if (name === 'prefer') return without(value, ',', (part) => /^\s*(?:wait\s*=|respond-async\s*(?:;|$))/i.test(part))
@@ -82,37 +85,15 @@ function without(list: string, separator: string, isOurs: (part: string) => bool
   return kept.length === 0 ? undefined : kept.join(separator).trim()
 }
 
-/** Names in lower case, every value of each. */
-export function headerValues(list: HeaderList): Record<string, string[]> {
-  const values: [string, string][] = []
-  for (let at = 0; at < list.length; at += 2) values.push([(list[at] ?? '').toLowerCase(), list[at + 1] ?? ''])
-  return grouped(values)
-}
-
 /** The headers as rules see them: whatever spelling a rule names, with hyphens or as it came, it sees the values of all. */
 export function judgedHeaders(values: Readonly<Record<string, string[]>>): Record<string, string[]> {
   const names = Object.keys(values)
   if (!names.some((name) => name.includes('_'))) return values
-  const folded = grouped(names.flatMap((name) => (values[name] ?? []).map((value) => [foldHeader(name), value])))
-  // By no assignment: there is a header `__proto__` too.
-  const asGiven = names.map((name): [string, string[]] => [name, folded[foldHeader(name)] ?? []])
-  return Object.fromEntries([...Object.entries(folded), ...asGiven])
-}
-
-function grouped(pairs: readonly (readonly [string, string])[]): Record<string, string[]> {
-  const values = new Map<string, string[]>()
-  for (const [name, value] of pairs) {
-    const given = values.get(name)
-    if (given) given.push(value)
-    else values.set(name, [value])
-  }
-  return Object.fromEntries(values)
-}
-
-export function withConfigured(list: HeaderList, configured: Readonly<Record<string, string>>): HeaderList {
-  const all = [...list]
-  for (const [name, value] of Object.entries(configured)) all.push(name, value)
-  return all
+  const judged: Record<string, string[]> = {}
+  for (const name of names) for (const value of values[name] ?? []) addValue(judged, foldHeader(name), value)
+  for (const name of names)
+    if (foldHeader(name) !== name) for (const value of judged[foldHeader(name)] ?? []) addValue(judged, name, value)
+  return judged
 }
 
 /** The headers of an upstream's answer that the agent gets, with the approval that let the call go. */
@@ -120,18 +101,26 @@ export function headersToAnswer(
   raw: readonly (Buffer | string)[],
   { approvalId, trailers }: { approvalId: string | null; trailers: boolean },
 ): HeaderList {
-  const list = raw.map((each) => (typeof each === 'string' ? each : each.toString('latin1')))
-  let connection: string | undefined
-  for (let at = 0; at < list.length; at += 2)
-    if (list[at]?.toLowerCase() === 'connection') connection = `${connection ?? ''},${list[at + 1] ?? ''}`
-  const dropped = namedBy(connection)
+  const dropped: string[] = []
   const kept: HeaderList = []
-  for (let at = 0; at < list.length; at += 2) {
-    const name = (list[at] ?? '').toLowerCase()
+  for (let at = 0; at < raw.length; at += 2) {
+    const given = textOf(raw[at])
+    const name = given.toLowerCase()
+    const value = textOf(raw[at + 1])
+    if (name === 'connection') dropped.push(...namedBy(value))
     if (name === 'trailer' ? !trailers : HOP_BY_HOP.has(name)) continue
-    if (name.startsWith(OURS) || dropped.includes(name)) continue
-    kept.push(list[at] ?? '', list[at + 1] ?? '')
+    if (!name.startsWith(OURS)) kept.push(given, value)
   }
-  if (approvalId !== null) kept.push('Countersign-Approval', approvalId)
+  const list = dropped.every((name) => HOP_BY_HOP.has(name) && name !== 'trailer') ? kept : withoutNames(kept, dropped)
+  if (approvalId !== null) list.push('Countersign-Approval', approvalId)
+  return list
+}
+
+const textOf = (bytes: Buffer | string = ''): string => (typeof bytes === 'string' ? bytes : bytes.toString('latin1'))
+
+function withoutNames(list: HeaderList, names: readonly string[]): HeaderList {
+  const kept: HeaderList = []
+  for (let at = 0; at < list.length; at += 2)
+    if (!names.includes((list[at] ?? '').toLowerCase())) kept.push(list[at] ?? '', list[at + 1] ?? '')
   return kept
 }

@@ -21,9 +21,9 @@ const NO_BODY: Peeked = { framing: 'none', bytes: Buffer.alloc(0), whole: true }
 
 /**
  * Reads the beginning of a body, and then stops: the connection waits, and so does its sender.
- * Rejects with `invalid_request` for a coding that would be lost on the way, and when the caller leaves.
+ * Fails with `invalid_request` for a coding that would be lost on the way, and when the caller leaves.
  */
-export async function peek(request: IncomingMessage, clock: Clock): Promise<Peeked> {
+export function peek(request: IncomingMessage, clock: Clock): Peeked | Promise<Peeked> {
   const { 'content-length': length, 'transfer-encoding': coding } = request.headers
   if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked')
     throw new CountersignError('invalid_request', 'The only transfer coding that this gate forwards is chunked.')
@@ -32,6 +32,10 @@ export async function peek(request: IncomingMessage, clock: Clock): Promise<Peek
   // A short body has mostly come with its head.
   if (request.complete && request.readableLength <= PEEK_BYTES)
     return { framing, bytes: request.read() ?? Buffer.alloc(0), whole: true }
+  return readAhead(request, framing, clock)
+}
+
+async function readAhead(request: IncomingMessage, framing: Peeked['framing'], clock: Clock): Promise<Peeked> {
   const chunks: Buffer[] = []
   const whole = await new Promise<boolean>((resolve, reject) => {
     let read = 0

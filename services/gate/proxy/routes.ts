@@ -1,24 +1,23 @@
-import { METHODS } from 'node:http'
+import { type IncomingHttpHeaders, type IncomingMessage, METHODS } from 'node:http'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { CountersignError } from '../../../lib/core/errors.ts'
 import type { Clock } from '../../../lib/ports/clock.ts'
 import { principalOf } from '../../../lib/runtime/access.ts'
-import { agentSecretOf } from '../../../lib/runtime/agent-key.ts'
 import type { Upstream } from '../../../lib/runtime/config/upstreams.ts'
 import { abortOnDisconnect } from '../../../lib/runtime/disconnect.ts'
 import { setApiHeaders } from '../../../lib/runtime/http-app.ts'
 import { parsePrefer } from '../../../lib/runtime/prefer.ts'
 import { answers } from '../../../lib/runtime/schemas.ts'
-import type { Asking } from '../asking.ts'
+import type { AskAnswer, Asking, AskRequest } from '../asking.ts'
 import { keyOf } from '../idempotency-key.ts'
 import { namedApproval } from '../named-approval.ts'
 import { saidAutonomy } from '../said-autonomy.ts'
 import { readBody } from './body.ts'
 import { destinationOf, PREFIX } from './destination.ts'
-import { discard } from './discard.ts'
-import { headersToForward, headerValues, judgedHeaders } from './headers.ts'
+import { discardRest } from './discard.ts'
+import { headersToForward, judgedHeaders } from './headers.ts'
 import { type HttpCall, httpAction } from './http-action.ts'
 import { peek } from './peek.ts'
 import type { Sending } from './sending.ts'
@@ -65,12 +64,9 @@ export const proxyRoutes: FastifyPluginAsyncTypebox<{
       config: { access: ['agent'], audience: 'agent', passesOn: true },
       schema: isDocumented ? documented : { hide: true },
       // Before anything else would read the body, or judge its type.
-      onRequest: async (request, reply) => {
-        try {
-          await pass(request, reply)
-        } finally {
-          if (!request.raw.complete) discard(request.raw, reply.raw, clock)
-        }
+      onRequest: (request, reply) => {
+        discardRest(request.raw, reply.raw, clock)
+        return pass(request, reply)
       },
       handler: async () => {
         throw new CountersignError('internal_error')
@@ -78,33 +74,34 @@ export const proxyRoutes: FastifyPluginAsyncTypebox<{
     })
 
   async function pass(request: FastifyRequest, reply: FastifyReply): Promise<void> {
-    const { raw } = request
+    const { raw, agentSecret: secret } = request
+    const { headers: said } = raw
     const principal = principalOf(request)
     const upgrading = upgrades.take(raw, reply.raw)
-    refuseEchoes(request)
+    refuseEchoes(raw, secret)
     const { upstream, target } = destinationOf(raw.url ?? '', byName)
-    const prefer = parsePrefer(request.headers.prefer)
-    const list = headersToForward(raw.rawHeaders, request.headers, upstream.headers)
+    const prefer = parsePrefer(said.prefer)
+    const { list, values: headers } = headersToForward(raw, { secret, replaced: upstream.replaces })
     // Part of what is shown and known again: an approval of a plain call opens no WebSocket.
-    const headers = { ...headerValues(list), ...(upgrading ? { upgrade: ['websocket'] } : {}) }
+    if (upgrading) headers.upgrade = ['websocket']
     const judged = judgedHeaders(headers)
-    const key = keyOf(request.headers['idempotency-key'], principal)
-    const named = namedApproval(request.headers['countersign-approval'])
-    const context = { session: said(request, 'countersign-session'), user: said(request, 'countersign-user') }
+    const key = keyOf(said['idempotency-key'], principal)
+    const named = namedApproval(said['countersign-approval'])
+    const context = { session: shortText(said, 'countersign-session'), user: shortText(said, 'countersign-user') }
 
-    if (request.headers.expect !== undefined && !upgrading) reply.raw.writeContinue()
+    if (said.expect !== undefined && !upgrading) reply.raw.writeContinue()
     const peeked = await peek(raw, clock)
     const body = await readBody(peeked, judged)
     const call: HttpCall = { upstream, target, method: raw.method ?? '', headers, peeked, body, context }
     const comesBack = prefer.respondAsync || prefer.waitSeconds !== undefined
     let spool: Spool | undefined
-    const asked = asking.ask({
+    const ask: AskRequest = {
       principal,
       action: {
         kind: 'http',
         http: { upstream: upstream.name, method: call.method, target, headers: judged, body: body.judged },
         agent: principal,
-        context: { ...context, autonomy: saidAutonomy(request.headers['countersign-autonomy']) },
+        context: { ...context, autonomy: saidAutonomy(said['countersign-autonomy']) },
       },
       describe: ({ agent, ruleRevision }) => {
         if (!peeked.whole && comesBack) throw serves1Connection()
@@ -115,13 +112,18 @@ export const proxyRoutes: FastifyPluginAsyncTypebox<{
       named,
       keep: key !== null && peeked.whole,
       waitMs: prefer.respondAsync ? 0 : (prefer.waitSeconds ?? Number.POSITIVE_INFINITY) * 1000,
-      // Taken when the call is held: an allowed one streams straight through.
-      get signal() {
+      // An allowed body streams straight through.
+      signal: () => {
         if (!peeked.whole) spool = spools.begin(raw, reply.raw, peeked)
         return abortOnDisconnect(reply)
       },
-    })
-    const answer = await asked.finally(() => spool?.stop())
+    }
+    let answer: AskAnswer
+    try {
+      answer = await asking.ask(ask)
+    } finally {
+      spool?.stop()
+    }
     if (answer.type === 'pending') {
       setApiHeaders(reply)
       reply
@@ -145,12 +147,10 @@ export const proxyRoutes: FastifyPluginAsyncTypebox<{
  * An answer to TRACE is the call as it came there (RFC 9110, 9.3.8), with the credential that the gate adds. And the
  * agent's key is no business of the upstream's, wherever the agent puts it.
  */
-function refuseEchoes({ raw, headers }: FastifyRequest): void {
-  if (raw.method === 'TRACE')
+function refuseEchoes({ method, url = '' }: IncomingMessage, secret: string | null): void {
+  if (method === 'TRACE')
     throw new CountersignError('invalid_request', 'TRACE is not forwarded: its answer would show what the gate adds.')
-  const secret = agentSecretOf(headers)
-  const { url = '' } = raw
-  if (secret && (url.includes(secret) || unescaped(url).includes(secret)))
+  if (secret !== null && (url.includes(secret) || (url.includes('%') && unescaped(url).includes(secret))))
     throw new CountersignError('invalid_request', 'The URL holds the key of the agent: send it in a header alone.')
 }
 
@@ -164,7 +164,7 @@ const serves1Connection = () =>
   )
 
 /** What the agent says of the call, in a header. Throws `invalid_request`. */
-function said({ headers }: FastifyRequest, name: string): string | null {
+function shortText(headers: IncomingHttpHeaders, name: string): string | null {
   const value = headers[name]
   if (value === undefined) return null
   if (typeof value !== 'string' || value.length < 1 || value.length > 200)

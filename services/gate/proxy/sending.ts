@@ -12,7 +12,7 @@ import type { AskAnswer } from '../asking.ts'
 import { refused } from '../refusals.ts'
 import { edited } from './edited.ts'
 import type { Forwarded, Forwarder, Outgoing } from './forwarder.ts'
-import { type HeaderList, withConfigured } from './headers.ts'
+import type { HeaderList } from './headers.ts'
 import type { HttpCall } from './http-action.ts'
 import { bodyAfter } from './peek.ts'
 import type { Spool } from './spool.ts'
@@ -130,11 +130,13 @@ export class Sending {
 function outgoingOf({ call, list, request, spool }: LetGo, approval: Approval | null): Outgoing | undefined {
   const { upstream, method, target, peeked } = call
   const { bytes, framing, whole } = peeked
-  const common = { upstream, method, target, approvalId: approval?.id ?? null }
+  const approvalId = approval?.id ?? null
   if (approval !== null && approval.edits !== null) {
     const changed = edited(call, approval.edits, list)
-    return changed && { ...common, body: changed.body, headers: withConfigured(changed.headers, upstream.headers) }
+    if (!changed) return undefined
+    const headers = changed.headers.concat(upstream.headers)
+    return { upstream, method, target, approvalId, body: changed.body, headers }
   }
   const body = framing === 'none' ? null : framing === 'length' && whole ? bytes : bodyAfter(request, peeked, spool)
-  return { ...common, body, headers: withConfigured(list, upstream.headers) }
+  return { upstream, method, target, approvalId, body, headers: list.concat(upstream.headers) }
 }

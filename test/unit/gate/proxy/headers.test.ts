@@ -1,8 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { headersToForward, headerValues, judgedHeaders } from '../../../../services/gate/proxy/headers.ts'
+import { foldHeader } from '../../../../lib/core/header-name.ts'
+import { headersToForward, judgedHeaders } from '../../../../services/gate/proxy/headers.ts'
 
-const forwarded = (list: string[], configured: Record<string, string> = {}) =>
-  headersToForward(list, { authorization: 'Bearer csk_0123456789', connection: 'x-hop' }, configured)
+const forwarded = (rawHeaders: string[], configured: Record<string, string> = {}) =>
+  headersToForward(
+    { rawHeaders, headers: { connection: 'x-hop' } },
+    { secret: 'csk_0123456789', replaced: new Set(Object.keys(configured).map(foldHeader)) },
+  )
 
 describe('names that CGI, WSGI and PHP take for one', () => {
   test.each([
@@ -13,18 +17,18 @@ describe('names that CGI, WSGI and PHP take for one', () => {
     ['a credential', ['X_Api_Key', 'k'], {}],
     ['what says how to read the body', ['Content_Length', '7', 'Content_Type', 'a/b', 'Content_Encoding', 'gzip'], {}],
   ])('%s is dropped in every spelling', (_name, list, configured) => {
-    expect(forwarded(list, configured)).toEqual([])
+    expect(forwarded(list, configured)).toEqual({ list: [], values: {} })
   })
 
   test('any other goes on as it came', () => {
-    expect(forwarded(['X_Tenant', '1', 'X-Tenant', '2'])).toEqual(['X_Tenant', '1', 'X-Tenant', '2'])
+    expect(forwarded(['X_Tenant', '1', 'X-Tenant', '2']).list).toEqual(['X_Tenant', '1', 'X-Tenant', '2'])
   })
 
   test('a rule sees the values of all, by either name', () => {
-    const values = headerValues(['X_Tenant', '1', 'x-tenant', '2', 'Accept', 'a'])
+    const { values } = forwarded(['X_Tenant', '1', 'x-tenant', '2', 'Accept', 'a'])
     expect(values).toEqual({ x_tenant: ['1'], 'x-tenant': ['2'], accept: ['a'] })
     expect(judgedHeaders(values)).toEqual({ x_tenant: ['1', '2'], 'x-tenant': ['1', '2'], accept: ['a'] })
-    const odd = judgedHeaders(headerValues(['__proto__', '1']))
+    const odd = judgedHeaders(forwarded(['__proto__', '1']).values)
     expect([Object.keys(odd), Object.getPrototypeOf(odd)]).toEqual([['--proto--', '__proto__'], Object.prototype])
   })
 })

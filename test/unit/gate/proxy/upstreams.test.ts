@@ -18,7 +18,8 @@ describe('upstreams of the configuration', () => {
     expect(upstream).toMatchObject({
       name: 'a',
       base: { scheme: 'https', host: 'api.example.com', port: 8443, path: '/v1', query: null },
-      headers: { authorization: 'Bearer x' },
+      headers: ['authorization', 'Bearer x'],
+      replaces: new Set(['authorization']),
       connectTimeoutMs: 10_000,
       answerTimeoutMs: 300_000,
       idleTimeoutMs: 3_600_000,
