@@ -41,6 +41,8 @@ export async function createHttpApp(deps: {
   const upgrades = new UpgradePaths()
   const app: FastifyInstance = fastify({
     loggerInstance: log.child({ part: 'http' }, { level: log.level === 'info' ? 'warn' : log.level }),
+    // What fails says its trace id; most requests log nothing, and need no logger of their own.
+    childLoggerFactory: (logger) => logger,
     genReqId: ({ headers }) => traceIdOf(headers.traceparent) ?? randomUUID().replaceAll('-', ''),
     bodyLimit: MAX_BODY_BYTES,
     http: { maxHeaderSize: MAX_HEADER_BYTES, IncomingMessage: upgrades.message },

@@ -30,7 +30,8 @@ export function peek(request: IncomingMessage, clock: Clock): Peeked | Promise<P
   if (coding === undefined && (length === undefined || Number(length) === 0)) return NO_BODY
   const framing = coding === undefined ? 'length' : 'chunked'
   // A short body has mostly come with its head.
-  if (request.complete && request.readableLength <= PEEK_BYTES)
+  const isHere = coding === undefined ? request.readableLength === Number(length) : request.complete
+  if (isHere && request.readableLength <= PEEK_BYTES)
     return { framing, bytes: request.read() ?? Buffer.alloc(0), whole: true }
   return readAhead(request, framing, clock)
 }
