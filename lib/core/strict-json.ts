@@ -1,15 +1,15 @@
 import type { Json, JsonObject } from './canonical-json.ts'
 import { CountersignError } from './errors.ts'
 
-const STRING_END = /["\\]/g
+/** What ends a string, or cannot stand in one as it is. */
+const STRING_END = /["\\]|[^ -\uffff]/g
 const NUMBER = /-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?/y
 const SPACE = /[ \t\n\r]*/y
-const LONE_SURROGATE = /\p{Surrogate}/u
-const LITERALS: readonly (readonly [string, Json])[] = [
-  ['true', true],
-  ['false', false],
-  ['null', null],
-]
+const LITERALS = new Map<string | undefined, { word: string; value: Json }>([
+  ['t', { word: 'true', value: true }],
+  ['f', { word: 'false', value: false }],
+  ['n', { word: 'null', value: null }],
+])
 
 /**
  * JSON (RFC 8259) for bodies that are fingerprinted: what two readers could read in two ways is refused. That is a key
@@ -40,26 +40,26 @@ export function parseStrictJson(text: string, { maxDepth = 64 } = {}): Json {
 
   const readString = (): string => {
     const start = at++
-    let escaped = false
+    let isPlain = true
     for (;;) {
       STRING_END.lastIndex = at
       const end = STRING_END.exec(text)
       if (!end) return refuse('the string does not end', start)
       at = end.index + 1
       if (end[0] === '"') break
-      escaped = true
-      at++
+      isPlain = false
+      if (end[0] === '\\') at++
     }
     let value = text.slice(start + 1, at - 1)
     // JSON.parse knows the escapes and the control characters that a string may not hold.
-    if (escaped || hasControl(value)) {
+    if (!isPlain) {
       try {
         value = JSON.parse(text.slice(start, at)) as string
       } catch {
         return refuse('the string holds a bad escape or a control character', start)
       }
     }
-    return LONE_SURROGATE.test(value) ? refuse('the string holds half a character', start) : value
+    return value.isWellFormed() ? value : refuse('the string holds half a character', start)
   }
 
   const readNumber = (): number => {
@@ -126,21 +126,14 @@ export function parseStrictJson(text: string, { maxDepth = 64 } = {}): Json {
       if (depth >= maxDepth) return refuse(`nested deeper than ${maxDepth} levels`)
       return char === '{' ? readObject(depth + 1) : readArray(depth + 1)
     }
-    for (const [word, value] of LITERALS)
-      if (text.startsWith(word, at)) {
-        at += word.length
-        return value
-      }
-    return readNumber()
+    const literal = LITERALS.get(char)
+    if (!literal || !text.startsWith(literal.word, at)) return readNumber()
+    at += literal.word.length
+    return literal.value
   }
 
   const value = readValue(0)
   return at === text.length ? value : refuse('there is more after the end of the JSON')
-}
-
-function hasControl(text: string): boolean {
-  for (let index = 0; index < text.length; index++) if (text.charCodeAt(index) < 32) return true
-  return false
 }
 
 /** True when printing the double gives the literal's digits again, so that no two literals become one number. */
