@@ -1,3 +1,4 @@
+import { foldHeader } from '../header-name.ts'
 import { added, NONE } from './short-list.ts'
 
 /** A step into a value: a key, an index, or every element. */
@@ -38,7 +39,7 @@ export function parsePath(text: string): Path | string {
   if (!first || !('key' in first) || rest.some((step) => !('every' in step)))
     return `a path into ${root} names one of them: ${root}.name`
   // One name to CGI, WSGI and PHP: what is judged holds the values of every spelling under the one with hyphens.
-  const key = root === 'headers' ? first.key.toLowerCase().replaceAll('_', '-') : first.key
+  const key = root === 'headers' ? foldHeader(first.key) : first.key
   // Every value counts, with `[*]` or without.
   return { text, root, steps: [{ key }, { every: true }] }
 }
