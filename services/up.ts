@@ -3,7 +3,6 @@ import { uuidv7, uuidv7obj } from 'uuidv7'
 import { avroCodec } from '../lib/adapters/avro/event-codec.ts'
 import { createHttpEvaluators } from '../lib/adapters/http/evaluator.ts'
 import { createMcpUpstreams } from '../lib/adapters/mcp/upstream.ts'
-import { openSlackWorkspace } from '../lib/adapters/slack/workspace.ts'
 import { createApprovalStore } from '../lib/adapters/sqlite/approval-store.ts'
 import { type DataDirectory, openDataDirectory } from '../lib/adapters/sqlite/data-directory.ts'
 import { openDatabase } from '../lib/adapters/sqlite/database.ts'
@@ -13,7 +12,6 @@ import { createKeyStore } from '../lib/adapters/sqlite/key-store.ts'
 import { createLogBus } from '../lib/adapters/sqlite/log-bus.ts'
 import { KEYS_SCHEMA, MAIN_SCHEMA } from '../lib/adapters/sqlite/schema.ts'
 import { createWebhookStore } from '../lib/adapters/sqlite/webhook-store.ts'
-import { createWebhookSender } from '../lib/adapters/webhook/sender.ts'
 import { approvalIdFrom } from '../lib/core/ids.ts'
 import type { ApprovalStore } from '../lib/ports/approval-store.ts'
 import type { Bus } from '../lib/ports/bus.ts'
@@ -32,20 +30,14 @@ import type { Lifecycle } from '../lib/runtime/lifecycle.ts'
 import type { Logger } from '../lib/runtime/logger.ts'
 import { mcpSessionKey } from '../lib/runtime/mcp-session-key.ts'
 import { createMetrics } from '../lib/runtime/metrics.ts'
-import { politePace } from '../lib/runtime/pace.ts'
 import { PolicyWatch } from '../lib/runtime/policy-watch.ts'
 import { serve } from '../lib/runtime/serve.ts'
 import { readPolicy, startService } from '../lib/runtime/service.ts'
-import { VERSION } from '../lib/runtime/version.ts'
-import { openChannels } from './channels.ts'
 import { createDecider } from './decider/app.ts'
 import { openBus, openStores } from './engines.ts'
 import { createGate } from './gate/app.ts'
-import { createNotifier } from './notifier/app.ts'
-import { listedWebhooks } from './notifier/deliveries/listed-webhooks.ts'
-import { createSlack } from './notifier/slack/slack.ts'
+import { openNotifier } from './notifier/opening.ts'
 import { ensureOwner, readOwner, writeOwner } from './owner.ts'
-import { pageDirectory } from './page-directory.ts'
 
 export interface UpOptions {
   /** 0 takes any free port. Default 4100. */
@@ -150,39 +142,9 @@ export async function startUp(options: UpOptions = {}): Promise<Up> {
         upstreams: config.upstreams,
         callbackHosts: config.callbacks?.hosts ?? [],
       })
-      const slack =
-        slackSettings &&
-        createSlack({
-          ...openSlackWorkspace({ ...slackSettings, clock, log }),
-          ...{ settings: slackSettings, publicUrl: config.publicUrl, decider, identity, clock, log, metrics },
-        })
-      const sender = createWebhookSender({
-        allowPrivate: config.network.allowPrivate,
-        userAgent: `Countersign/${VERSION}`,
-        clock,
-      })
-      lifecycle.onClose('webhook sender', () => sender.close())
-      const notifier = createNotifier({
-        bus,
-        decider,
-        identity,
-        clock,
-        log,
-        metrics,
-        pageDirectory: pageDirectory(),
-        channels: [...openChannels(config, log, lifecycle), ...(slack ? [slack.channel] : [])],
-        outgoing: {
-          ...outgoing,
-          listed: listedWebhooks(config.webhooks),
-          callbacks: config.callbacks,
-          callbackKey: callbackKey(directory.path, serviceKey),
-          publicUrl: config.publicUrl,
-          sender,
-          pace: politePace(),
-          random: Math.random,
-          owner: uuidv7(),
-          retentionMs: config.retention.eventsMs,
-        },
+      const notifier = openNotifier({
+        ...{ bus, decider, identity, clock, log, metrics, config, lifecycle, slackSettings, outgoing },
+        callbackKey: callbackKey(directory.path, serviceKey),
       })
 
       // Closing goes backwards: first everybody who waits is answered, then the port closes, then what they stood on.
@@ -190,10 +152,6 @@ export async function startUp(options: UpOptions = {}): Promise<Up> {
       await deciderService.start()
       lifecycle.onClose('notifier', () => notifier.close())
       await notifier.start()
-      if (slack) {
-        lifecycle.onClose('slack', () => slack.close())
-        slack.start()
-      }
       lifecycle.onClose('gate', () => gate.close())
       await gate.start()
       const url = await serve(
@@ -203,7 +161,7 @@ export async function startUp(options: UpOptions = {}): Promise<Up> {
           identity,
           log,
           metrics,
-          routes: [gate.routes, deciderService.routes, notifier.routes, ...(slack ? [slack.routes] : [])],
+          routes: [gate.routes, deciderService.routes, notifier.routes],
           checks: [
             { name: 'decider', isReady: () => deciderService.isReady() },
             { name: 'gate', isReady: () => gate.isReady() },

@@ -1,25 +1,16 @@
-import { uuidv7 } from 'uuidv7'
 import { createDeciderClient } from '../../lib/adapters/http/decider-client.ts'
 import { createDeciderHttp } from '../../lib/adapters/http/decider-http.ts'
 import { createIdentityClient } from '../../lib/adapters/http/identity-client.ts'
-import { openSlackWorkspace } from '../../lib/adapters/slack/workspace.ts'
-import { createWebhookSender } from '../../lib/adapters/webhook/sender.ts'
 import { sharedCallbackKey } from '../../lib/runtime/callback-key.ts'
 import { systemClock } from '../../lib/runtime/clock.ts'
 import { readSlackSettings } from '../../lib/runtime/config/slack.ts'
 import { readDecider, readKafka, readMongoUrl } from '../../lib/runtime/fleet-settings.ts'
 import { createMetrics } from '../../lib/runtime/metrics.ts'
-import { politePace } from '../../lib/runtime/pace.ts'
 import { serve } from '../../lib/runtime/serve.ts'
 import { type RunningService, type ServiceOptions, startService } from '../../lib/runtime/service.ts'
-import { VERSION } from '../../lib/runtime/version.ts'
-import { openChannels } from '../channels.ts'
 import { openBus, openStores } from '../engines.ts'
-import { pageDirectory } from '../page-directory.ts'
-import { createNotifier } from './app.ts'
-import { listedWebhooks } from './deliveries/listed-webhooks.ts'
+import { openNotifier } from './opening.ts'
 import { peoplesApi } from './peoples-api.ts'
-import { createSlack } from './slack/slack.ts'
 
 /** A notifier in a process of its own: Kafka, and the decider over HTTP. */
 export const startNotifier = (options: ServiceOptions): Promise<RunningService> =>
@@ -42,46 +33,13 @@ export const startNotifier = (options: ServiceOptions): Promise<RunningService> 
       lifecycle.onClose('decider client', () => http.close())
       const identity = createIdentityClient({ http, clock })
       const decider = createDeciderClient(http)
-      const slack =
-        settings.slack &&
-        createSlack({
-          ...openSlackWorkspace({ ...settings.slack, clock, log }),
-          ...{ settings: settings.slack, publicUrl: config.publicUrl, decider, identity, clock, log, metrics },
-        })
-      const sender = createWebhookSender({
-        allowPrivate: config.network.allowPrivate,
-        userAgent: `Countersign/${VERSION}`,
-        clock,
-      })
-      lifecycle.onClose('webhook sender', () => sender.close())
-      const notifier = createNotifier({
-        bus,
-        decider,
-        identity,
-        clock,
-        log,
-        metrics,
-        pageDirectory: pageDirectory(),
-        channels: [...openChannels(config, log, lifecycle), ...(slack ? [slack.channel] : [])],
-        outgoing: {
-          ...outgoing,
-          listed: listedWebhooks(config.webhooks),
-          callbacks: config.callbacks,
-          callbackKey: sharedCallbackKey(settings.decider.serviceKey),
-          publicUrl: config.publicUrl,
-          sender,
-          pace: politePace(),
-          random: Math.random,
-          owner: uuidv7(),
-          retentionMs: config.retention.eventsMs,
-        },
+      const notifier = openNotifier({
+        ...{ bus, decider, identity, clock, log, metrics, config, lifecycle, outgoing },
+        slackSettings: settings.slack,
+        callbackKey: sharedCallbackKey(settings.decider.serviceKey),
       })
       lifecycle.onClose('notifier', () => notifier.close())
       await notifier.start()
-      if (slack) {
-        lifecycle.onClose('slack', () => slack.close())
-        slack.start()
-      }
       const url = await serve(
         {
           host,
@@ -89,7 +47,7 @@ export const startNotifier = (options: ServiceOptions): Promise<RunningService> 
           identity,
           log,
           metrics,
-          routes: [notifier.routes, peoplesApi(settings.decider.url), ...(slack ? [slack.routes] : [])],
+          routes: [notifier.routes, peoplesApi(settings.decider.url)],
           checks: [{ name: 'notifier', isReady: () => notifier.isReady() }],
           drain: () => notifier.drain(),
         },

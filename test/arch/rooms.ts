@@ -89,7 +89,8 @@ const ROOMS: Room[] = [
     ...ANY,
   },
   {
-    files: /^services\/([^/]+)\/main\.ts$/,
+    // opening.ts is what main.ts and up.ts have in common.
+    files: /^services\/([^/]+)\/(?:main|opening)\.ts$/,
     rule: 'a service knows lib and itself, never another service',
     ours: [
       ...LIB,
@@ -103,7 +104,7 @@ const ROOMS: Room[] = [
   },
   {
     files: /^services\/([^/]+)\//,
-    rule: 'a service knows core, ports, runtime and itself; only main.ts and up.ts name adapters',
+    rule: 'a service knows core, ports, runtime and itself; only main.ts, opening.ts and up.ts name adapters',
     ours: [...LIB, 'services/$1/'],
     ...ANY,
   },

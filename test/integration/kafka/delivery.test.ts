@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { ConfigResourceTypes, Kafka, logLevel } from 'kafkajs'
+import { Kafka, logLevel } from 'kafkajs'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { listDeadLetters, redriveDeadLetters } from '../../../lib/adapters/kafka/dead-letters.ts'
 import { RedriveInProgressError } from '../../../lib/adapters/kafka/redrive-lock.ts'
@@ -170,11 +170,10 @@ await withBackend(
 
     it('refuses an event that Kafka finds too large, and publishes the others of that moment', async () => {
       const options = optionsFor(url, freshPrefix(url))
-      const bus = await openBus(options)
-      const name = `${options.topicPrefix}approval.requested`
+      const topic = `${options.topicPrefix}approval.requested`
       const configEntries = [{ name: 'max.message.bytes', value: '50000' }]
-      const resources = [{ type: ConfigResourceTypes.TOPIC, name, configEntries }]
-      await (await openAdmin()).alterConfigs({ validateOnly: false, resources })
+      await (await openAdmin()).createTopics({ topics: [{ topic, numPartitions: 3, configEntries }] })
+      const bus = await openBus(options)
       const inbox = createInbox()
       await bus.broadcast({ topics: REQUESTED, handler: inbox.handler })
       const events = requests(5)
