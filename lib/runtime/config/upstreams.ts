@@ -1,6 +1,6 @@
 import { type Static, Type } from 'typebox'
 import { parseDuration } from '../../core/duration.ts'
-import { foldHeader } from '../../core/header-name.ts'
+import { CONNECTION_HEADERS, foldHeader } from '../../core/header-name.ts'
 import { normaliseUrl, type Target } from '../../core/policy/target.ts'
 import { closed, DurationText, Name } from './fields.ts'
 
@@ -35,20 +35,6 @@ export interface Upstream {
   idleTimeoutMs: number
 }
 
-/** Belong to one connection, or are made anew for it (RFC 9110, 7.6.1): a configuration cannot set them. */
-const NOT_OURS_TO_SET = new Set([
-  'connection',
-  'content-length',
-  'expect',
-  'host',
-  'keep-alive',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-])
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,200}$/
 const FIELD_VALUE = /^[\x20-\x7e\t]*$/
 
@@ -101,7 +87,7 @@ function readHeaders(file: Record<string, string>, at: string, problems: string[
   for (const [given, value] of Object.entries(file)) {
     const name = given.toLowerCase()
     if (!TOKEN.test(given)) problems.push(`${at} must hold names of headers`)
-    else if (NOT_OURS_TO_SET.has(name) || name.startsWith('countersign-'))
+    else if (CONNECTION_HEADERS.has(name) || name === 'content-length' || name.startsWith('countersign-'))
       problems.push(`${at}.${given} belongs to the connection and cannot be set`)
     else if (headers.has(name)) problems.push(`${at}.${given} is given twice`)
     else if (!FIELD_VALUE.test(value)) problems.push(`${at}.${given} holds a character that no header can`)

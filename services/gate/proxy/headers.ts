@@ -1,26 +1,11 @@
 import type { IncomingMessage } from 'node:http'
-import { foldHeader } from '../../../lib/core/header-name.ts'
+import { CONNECTION_HEADERS, foldHeader } from '../../../lib/core/header-name.ts'
 import { addValue } from '../../../lib/core/value-lists.ts'
 import { SESSION_COOKIE } from '../../../lib/runtime/access.ts'
 
 /** Names and values in turn, as they came and in their order. */
 export type HeaderList = string[]
 
-/** Of one connection, and so not to be passed on (RFC 9110, 7.6.1); `expect` is answered by the gate itself. */
-const HOP_BY_HOP = new Set([
-  'connection',
-  'expect',
-  'host',
-  'http2-settings',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-])
 const OURS = 'countersign-'
 
 /** Say how long the body is, or whose the call is: not to be said a second time in another spelling. */
@@ -58,7 +43,8 @@ export function headersToForward(
     const given = rawHeaders[at] ?? ''
     const name = given.toLowerCase()
     const folded = foldHeader(name)
-    if (HOP_BY_HOP.has(folded) || folded.startsWith(OURS) || replaced.has(folded) || dropped.includes(folded)) continue
+    if (CONNECTION_HEADERS.has(folded) || folded.startsWith(OURS) || replaced.has(folded) || dropped.includes(folded))
+      continue
     if (folded !== name && ONE_SPELLING.has(folded)) continue
     const value = passedOn(name, rawHeaders[at + 1] ?? '')
     if (value === undefined || (secret !== null && value.includes(secret))) continue
@@ -108,10 +94,12 @@ export function headersToAnswer(
     const name = given.toLowerCase()
     const value = textOf(raw[at + 1])
     if (name === 'connection') dropped.push(...namedBy(value))
-    if (name === 'trailer' ? !trailers : HOP_BY_HOP.has(name)) continue
+    if (name === 'trailer' ? !trailers : CONNECTION_HEADERS.has(name)) continue
     if (!name.startsWith(OURS)) kept.push(given, value)
   }
-  const list = dropped.every((name) => HOP_BY_HOP.has(name) && name !== 'trailer') ? kept : withoutNames(kept, dropped)
+  const list = dropped.every((name) => CONNECTION_HEADERS.has(name) && name !== 'trailer')
+    ? kept
+    : withoutNames(kept, dropped)
   if (approvalId !== null) list.push('Countersign-Approval', approvalId)
   return list
 }
