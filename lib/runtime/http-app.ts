@@ -41,8 +41,9 @@ export async function createHttpApp(deps: {
   const upgrades = new UpgradePaths()
   const app: FastifyInstance = fastify({
     loggerInstance: log.child({ part: 'http' }, { level: log.level === 'info' ? 'warn' : log.level }),
-    // What fails says its trace id; most requests log nothing, and need no logger of their own.
-    childLoggerFactory: (logger) => logger,
+    // What fails says its trace id; only a log that tells of every request needs a logger for each.
+    childLoggerFactory: (logger, bindings, options) =>
+      log.isLevelEnabled('debug') ? logger.child(bindings, options) : logger,
     genReqId: ({ headers }) => traceIdOf(headers.traceparent) ?? newTraceId(),
     bodyLimit: MAX_BODY_BYTES,
     http: { maxHeaderSize: MAX_HEADER_BYTES, IncomingMessage: upgrades.message },

@@ -3,6 +3,7 @@ import type { Approval } from '../../lib/core/approval.ts'
 import { CountersignError } from '../../lib/core/errors.ts'
 import type { ActionSummary } from '../../lib/core/events.ts'
 import type { PolicyAction } from '../../lib/core/policy/action.ts'
+import { levelOf } from '../../lib/core/policy/autonomy.ts'
 import type { Verdict } from '../../lib/core/policy/verdict.ts'
 import { redactText } from '../../lib/core/preview.ts'
 import type { Principal } from '../../lib/ports/identity.ts'
@@ -55,15 +56,16 @@ export class Asking {
 
   /** Fails with the refusal when the call must not go ahead. */
   ask(request: AskRequest): AskAnswer | Promise<AskAnswer> {
-    const { verdict, asked, evaluators } = this.#judge.judge(request.action)
-    if (asked) return this.#askSomebody(request, { verdict, asked, evaluators })
+    const judgement = this.#judge.judge(request.action)
+    const { verdict, asked } = judgement
+    if (asked) return this.#askSomebody(request, { ...judgement, asked })
     if (verdict.effect !== 'allow') throw denied(verdict)
     const spent = this.#limits.spend(verdict.limits)
     if (spent instanceof CountersignError) throw spent
     return { type: 'allow', rule: ruleOf(verdict), giveBack: () => this.#limits.giveBack(spent) }
   }
 
-  async #askSomebody(request: AskRequest, { verdict, asked, evaluators }: MustAsk): Promise<AskAnswer> {
+  async #askSomebody(request: AskRequest, { policy, verdict, asked, evaluators }: MustAsk): Promise<AskAnswer> {
     const { principal, action: judged, describe, key, named, keep, waitMs } = request
     const { tenant } = principal
     const { rule: asking, risk, approval, findings } = asked
@@ -83,18 +85,21 @@ export class Asking {
       evaluate:
         evaluators.length === 0
           ? null
-          : () =>
-              this.#evaluations.evaluate({
+          : async () => {
+              const evaluation = await this.#evaluations.evaluate({
                 tenant,
                 agent,
-                level: this.#judge.levelOf(judged),
+                level: levelOf(judged, policy.policy.autonomy),
                 action,
                 // A finding can make the risk too high for an evaluator to take it.
                 verdict: { ...verdict, risk },
                 findings,
                 evaluators,
                 signal,
-              }),
+              })
+              const refusal = evaluation.effect === 'allow' ? this.#judge.outdated(policy) : undefined
+              return refusal ? { effect: 'deny', refusal } : evaluation
+            },
       key,
       named,
       keep: keep || approval.onDisconnect === 'keep',

@@ -2,11 +2,10 @@ import { CountersignError } from '../../lib/core/errors.ts'
 import { type Finding, higherRisk } from '../../lib/core/events.ts'
 import type { McpAction, PolicyAction } from '../../lib/core/policy/action.ts'
 import { isAlwaysDenied } from '../../lib/core/policy/always-denied.ts'
-import { levelOf } from '../../lib/core/policy/autonomy.ts'
 import type { CompiledPolicy } from '../../lib/core/policy/compile.ts'
 import { evaluate } from '../../lib/core/policy/evaluate.ts'
 import { escalated } from '../../lib/core/policy/opinion.ts'
-import type { ExternalEvaluator, Level } from '../../lib/core/policy/policy.ts'
+import type { ExternalEvaluator } from '../../lib/core/policy/policy.ts'
 import type { Verdict } from '../../lib/core/policy/verdict.ts'
 import { redactText } from '../../lib/core/preview.ts'
 import type { Logger } from '../../lib/runtime/logger.ts'
@@ -14,6 +13,8 @@ import type { Metrics } from '../../lib/runtime/metrics.ts'
 
 /** What policy says of a call. */
 export interface Judgement {
+  /** By which it was judged. */
+  policy: CompiledPolicy
   verdict: Verdict
   /** What a person would be asked; undefined where the rules deny, or let the call go and nobody else has a say. */
   asked: Asked | undefined
@@ -59,15 +60,16 @@ export class Judge {
     }
     const { evaluators } = policy.policy
     return {
+      policy,
       verdict,
       asked: this.#askedOf(policy, verdict, action),
       evaluators: evaluators.external,
     }
   }
 
-  /** The autonomy level at which a call is made. */
-  levelOf(action: PolicyAction): Level {
-    return levelOf(action, this.#policy().policy.autonomy)
+  /** The refusal of a call that was let go under a policy which is not in force any more; undefined where it is. */
+  outdated(policy: CompiledPolicy): CountersignError | undefined {
+    return this.#policy().revision === policy.revision ? undefined : rulesChanged()
   }
 
   /** Whether a tool is denied whatever its arguments, so that there is no use in showing it. */
@@ -93,11 +95,14 @@ export class Judge {
     if (verdict.effect === 'allow') return undefined
     if (verdict.effect === 'deny') return denied(verdict)
     if (verdict.rule.revision === asked.rule.revision) return undefined
-    return new CountersignError('approval_cancelled', {
-      detail: 'The rules changed while the call was held. Nothing was done; send the same call again to ask anew.',
-    })
+    return rulesChanged()
   }
 }
+
+const rulesChanged = (): CountersignError =>
+  new CountersignError('approval_cancelled', {
+    detail: 'The rules changed while the call was held. Nothing was done; send the same call again to ask anew.',
+  })
 
 /** The refusal of a call that policy denies. */
 export const denied = ({ matched, rule }: Verdict): CountersignError =>

@@ -92,6 +92,17 @@ test('an approval stands for a person where the policy says so, and never where 
   )
 })
 
+test('a policy that changes while an evaluator thinks is the one that counts', async () => {
+  const { agent, admin, server, changePolicy } = await worldWith({ opinion: 'approve' }, { may: '[approve]' })
+  server.answer = (response) => {
+    changePolicy('version: 1\ndefault: deny\n')
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ opinion: 'approve' }))
+  }
+  expect(await agent.ask('pay', { amount: 5 })).toMatchObject({ status: 403, body: { code: 'approval_cancelled' } })
+  expect(await agent.ask('pay', { amount: 5 })).toMatchObject({ status: 403, body: { code: 'policy_denied' } })
+  expect((await admin.send<{ items: unknown[] }>('GET', '/v1/approvals')).body.items).toEqual([])
+})
+
 test('without an answer a person is asked, and told why', async () => {
   const { agent, admin, server } = await worldWith((response) => response.writeHead(500).end())
   const held = agent.ask('read')

@@ -235,6 +235,8 @@ export interface World {
   admin: Caller
   /** A new key in the key store, beside the running server. */
   caller(name: string, role: Role, more?: { tenant?: string; groups?: string[] }): Promise<Caller>
+  /** Puts another policy in force. */
+  changePolicy(policy: string): void
   /** Stops the server and starts it again on the same data. */
   restart(): Promise<void>
   /** The code of the login link that the last start printed; empty when there was none. */
@@ -272,6 +274,10 @@ export async function startWorld(options: { policy?: string; config?: string; lo
       await keys.close()
       db.close()
       return new Caller(url, secret, name)
+    },
+    changePolicy(policy) {
+      writeFileSync(policyFile, policy)
+      up.reloadPolicy()
     },
     async restart() {
       await up.close()
