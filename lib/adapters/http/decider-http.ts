@@ -22,7 +22,8 @@ export function createDeciderHttp({ url, serviceKey }: { url: string; serviceKey
     connections: CONNECTIONS,
     headersTimeout: ANSWER_MS,
     bodyTimeout: ANSWER_MS,
-    connect: { timeout: CONNECT_MS },
+    // Certificates are verified whatever NODE_TLS_REJECT_UNAUTHORIZED says.
+    connect: { timeout: CONNECT_MS, rejectUnauthorized: true },
   })
   const headers = { authorization: `Bearer ${serviceKey}`, 'content-type': 'application/json' }
   return {

@@ -27,7 +27,12 @@ export function createHttpEvaluators(deps: {
   keyOf: (variable: string) => Buffer | undefined
 }): HttpEvaluators {
   const { clock, newId, keyOf } = deps
-  const dispatcher = new Agent({ connections: CONNECTIONS, maxResponseSize: MAX_ANSWER_BYTES })
+  const dispatcher = new Agent({
+    connections: CONNECTIONS,
+    maxResponseSize: MAX_ANSWER_BYTES,
+    // Certificates are verified whatever NODE_TLS_REJECT_UNAUTHORIZED says.
+    connect: { rejectUnauthorized: true },
+  })
 
   async function ask(settings: ExternalEvaluator, input: EvaluationInput, signal: AbortSignal): Promise<Opinion> {
     const at = clock.now()

@@ -12,7 +12,8 @@ export function createHttpUpstream(settings: { url: string; headers: Readonly<Re
   const { origin, pathname, search } = new URL(settings.url)
   /** Errors of connections that were never there, so that nothing was sent. */
   const neverConnected = new WeakSet<object>()
-  const connector = buildConnector({ timeout: CONNECT_WITHIN_MS })
+  // Certificates are verified whatever NODE_TLS_REJECT_UNAUTHORIZED says.
+  const connector = buildConnector({ timeout: CONNECT_WITHIN_MS, rejectUnauthorized: true })
   const agentOptions: Agent.Options = {
     headersTimeout: NO_TIMEOUT,
     bodyTimeout: NO_TIMEOUT,

@@ -93,7 +93,8 @@ export class Forwarder {
 }
 
 function connector(timeout: number): buildConnector.connector {
-  const connect = buildConnector({ timeout })
+  // Certificates are verified whatever NODE_TLS_REJECT_UNAUTHORIZED says.
+  const connect = buildConnector({ timeout, rejectUnauthorized: true })
   return (options, callback) =>
     connect(options, (...[error, socket]) =>
       error === null ? callback(null, withoutContinues(socket)) : callback(error, null),

@@ -34,6 +34,8 @@ export class Tunnels {
         path: pathOf(target),
         method: 'GET',
         agent: false,
+        // Certificates are verified whatever NODE_TLS_REJECT_UNAUTHORIZED says.
+        rejectUnauthorized: true,
         setHost: false,
         headers: [
           'Host',
