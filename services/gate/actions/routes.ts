@@ -16,6 +16,7 @@ import type { Approvals } from '../approvals.ts'
 import type { Asking } from '../asking.ts'
 import { keyOf } from '../idempotency-key.ts'
 import { namedApproval } from '../named-approval.ts'
+import { pendingAnswer } from '../pending.ts'
 import { toolAction } from './tool-action.ts'
 
 const Text = Type.String({ minLength: 1, maxLength: 200 })
@@ -137,17 +138,7 @@ export const actionRoutes: FastifyPluginAsyncTypebox<{
         reply.header('countersign-approval', approval.id)
         return allowed(approval, args as JsonObject, replayed)
       }
-      reply
-        .code(202)
-        .header('location', `/v1/actions/${answer.id}`)
-        .header('retry-after', 1)
-        .header('countersign-approval', answer.id)
-      return {
-        approvalId: answer.id,
-        status: 'pending' as const,
-        expiresAt: new Date(answer.expiresAt).toISOString(),
-        summary: answer.summary,
-      }
+      return pendingAnswer(reply, answer)
     },
   )
 

@@ -13,6 +13,7 @@ import { answers } from '../../../lib/runtime/schemas.ts'
 import type { AskAnswer, Asking, AskRequest } from '../asking.ts'
 import { keyOf } from '../idempotency-key.ts'
 import { namedApproval } from '../named-approval.ts'
+import { pendingAnswer } from '../pending.ts'
 import { saidAutonomy } from '../said-autonomy.ts'
 import { readBody } from './body.ts'
 import { destinationOf, PREFIX } from './destination.ts'
@@ -126,17 +127,7 @@ export const proxyRoutes: FastifyPluginAsyncTypebox<{
     }
     if (answer.type === 'pending') {
       setApiHeaders(reply)
-      reply
-        .code(202)
-        .header('location', `/v1/actions/${answer.id}`)
-        .header('retry-after', 1)
-        .header('countersign-approval', answer.id)
-        .send({
-          approvalId: answer.id,
-          status: 'pending',
-          expiresAt: new Date(answer.expiresAt).toISOString(),
-          summary: answer.summary,
-        })
+      reply.send(pendingAnswer(reply, answer))
       return
     }
     await sending.send({ call, list, answer, principal, request: raw, reply, upgrading, spool })
