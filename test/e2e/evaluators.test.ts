@@ -2,11 +2,15 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import type { ApprovalView } from '../../lib/core/view.ts'
 import { type EvaluatorServer, startEvaluator } from '../support/evaluator-server.ts'
 import { scenario, startWorld } from '../support/server.ts'
+import { startUpstream } from '../support/upstream-server.ts'
 
 const SECRET = `whsec_${Buffer.alloc(32, 9).toString('base64')}`
 const asynchronously = { headers: { prefer: 'respond-async' } }
 
-async function worldWith(answer: EvaluatorServer['answer'], { may = '[deny, escalate, suggest]', rules = '' } = {}) {
+async function worldWith(
+  answer: EvaluatorServer['answer'],
+  { may = '[deny, escalate, suggest]', rules = '', builtin = '{}', config = '' } = {},
+) {
   vi.stubEnv('E2E_JUDGE_SECRET', SECRET)
   onTestFinished(() => void vi.unstubAllEnvs())
   const server = await startEvaluator(answer)
@@ -21,9 +25,11 @@ rules:
   - { id: never, match: { tool: "never" }, action: deny }
 ${rules}
 evaluators:
+  builtin: ${builtin}
   external:
     - { id: judge, url: "${server.url}", secret: E2E_JUDGE_SECRET, timeout: 5s, may: ${may} }
 `,
+    config,
   })
   return { ...world, server }
 }
@@ -101,6 +107,39 @@ test('a policy that changes while an evaluator thinks is the one that counts', a
   expect(await agent.ask('pay', { amount: 5 })).toMatchObject({ status: 403, body: { code: 'approval_cancelled' } })
   expect(await agent.ask('pay', { amount: 5 })).toMatchObject({ status: 403, body: { code: 'policy_denied' } })
   expect((await admin.send<{ items: unknown[] }>('GET', '/v1/approvals')).body.items).toEqual([])
+})
+
+test('what a detector finds critical is beyond an approval that stands for a person', async () => {
+  const { agent } = await worldWith(
+    { opinion: 'approve' },
+    {
+      may: '[approve]',
+      rules: '  - { id: bash, match: { tool: Bash }, action: require_approval, risk: low }',
+      builtin: '{ destructive: critical }',
+    },
+  )
+  expect(await agent.ask('Bash', { command: 'ls' }, asynchronously)).toMatchObject({ status: 200 })
+  expect(await agent.ask('Bash', { command: 'rm -rf /srv' }, asynchronously)).toMatchObject({ status: 202 })
+})
+
+test('a call that an evaluator let go and that was not sent spends no rate limit', async () => {
+  const upstream = await startUpstream()
+  await upstream.close()
+  const { agent } = await worldWith(
+    { opinion: 'approve' },
+    {
+      may: '[approve]',
+      rules: `
+  - { id: asked, match: { upstream: api }, action: require_approval }
+  - { id: few, match: { upstream: api }, action: rate_limit, rate_limit: { limit: 1, window: 1h } }`,
+      config: `upstreams: { api: { url: "${upstream.url}" } }`,
+    },
+  )
+  const call = () => agent.send<{ code: string }>('GET', '/proxy/api/x')
+  for (let tries = 0; tries < 2; tries++) expect((await call()).body.code).toBe('upstream_unreachable')
+  await startUpstream({ port: upstream.port })
+  expect((await call()).status).toBe(200)
+  expect(await call()).toMatchObject({ status: 429, body: { code: 'rate_limited' } })
 })
 
 test('without an answer a person is asked, and told why', async () => {

@@ -298,6 +298,23 @@ scenario(
 )
 
 scenario(
+  'PermissionRequest: an approval whose use is over by then grants nothing',
+  async ({ agent, admin }) => {
+    const before = ask(agent, event())
+    const [record] = await admin.pending()
+    await admin.decide(record!.id, 'approve')
+    await before
+    const outcome = await agent.send('POST', `/v1/actions/${record!.id}/outcome`, { body: { status: 'executed' } })
+    expect(outcome.status).toBe(200)
+    const { tool_use_id: _, ...request } = event({ hook_event_name: 'PermissionRequest' })
+    const again = await ask(agent, request, atOnce)
+    expect(again.body.hookSpecificOutput?.decision).toMatchObject({ behavior: 'deny' })
+    expect(again.headers.get('countersign-decision')).toBe('pending')
+  },
+  rules,
+)
+
+scenario(
   'hooks of Codex: a grant carries no input, and changed arguments are not granted but given back',
   async ({ agent, admin }) => {
     const { tool_use_id: _, ...request } = event({ hook_event_name: 'PermissionRequest', turn_id: 't1', model: 'm' })

@@ -1,6 +1,7 @@
 import { rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
+import { WebSocket } from 'ws'
 import { openDatabase } from '../../lib/adapters/sqlite/database.ts'
 import { createKeyStore } from '../../lib/adapters/sqlite/key-store.ts'
 import { KEYS_SCHEMA } from '../../lib/adapters/sqlite/schema.ts'
@@ -17,6 +18,17 @@ async function revoke(dataDir: string, name: string) {
   await keys.revoke(key?.id ?? '')
   await keys.close()
   db.close()
+}
+
+/** What a WebSocket is answered: 101 when it opens. */
+function upgradeStatus(url: string, headers: Record<string, string>): Promise<number | undefined> {
+  const socket = new WebSocket(url, 'countersign.v1', { headers })
+  onTestFinished(() => socket.terminate())
+  return new Promise((resolve) => {
+    socket.once('open', () => resolve(101))
+    socket.once('unexpected-response', (_, answer) => resolve(answer.statusCode))
+    socket.on('error', () => undefined)
+  })
 }
 
 scenario('without a key, or with a revoked one: 401 before any rule, and no record', async (world) => {
@@ -96,6 +108,11 @@ scenario('a login link works once and opens a session that is bound to our origi
   expect((await expire({ origin: url })).status).toBe(200)
   expect((await expire({ origin: 'https://evil.example' })).status).toBe(403)
   expect((await expire({ origin: 'null' })).status).toBe(403)
+  // Old forms send no origin: the browser's own word counts.
+  expect((await expire({ 'sec-fetch-site': 'same-origin' })).status).toBe(200)
+  expect((await expire({ 'sec-fetch-site': 'cross-site' })).status).toBe(403)
+  const stream = (origin: string) => upgradeStatus(`${url.replace('http', 'ws')}/v1/stream`, { ...session, origin })
+  expect([await stream(url), await stream('https://evil.example')]).toEqual([101, 403])
 
   await world.restart()
   expect((await get('/v1/session')).status).toBe(200)

@@ -200,3 +200,42 @@ test('headers that repeat arguments pass where they say the same, and not at all
     [3, undefined],
   ])
 })
+
+test('without sessions a client that leaves ends its approved call at the server; the record says unknown', async () => {
+  let end = () => {}
+  const ended = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  const { url, messages } = await startScripted((_message, _request, response) => void response.once('close', end))
+  const world = await start(url)
+  const id = await approved(world, {}, 1)
+  const _meta = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' }
+  const { leave } = post(
+    world.agent,
+    {},
+    { ...call('write', change), params: { name: 'write', arguments: change, _meta } },
+  )
+  await expect.poll(() => messages.length).toBe(1)
+  leave()
+  await ended
+  const settled = await world.admin.recordThat(id, ({ status }) => status === 'settled')
+  expect(settled.settlement).toMatchObject({ outcome: 'unknown' })
+})
+
+test('an agent has no more exchanges open at once than its limit, and each frees its place when it is through', async () => {
+  let finish = () => {}
+  const { url, messages } = await startScripted((message, _, response) => {
+    finish = () => json(response, { jsonrpc: '2.0', id: message?.id, result: {} })
+  })
+  const config = JSON.stringify({ mcp: { tools: { url } }, gate: { maxHoldsPerAgent: 1 } })
+  const { agent } = await startWorld({ policy, config })
+  const ping = { jsonrpc: '2.0', id: 1, method: 'ping' }
+  for (const turn of [1, 2]) {
+    const open = post(agent, {}, ping)
+    await expect.poll(() => messages.length).toBe(turn)
+    const refused = await raw(agent, '/mcp/tools', ping)
+    expect([refused.status, refused.message.code]).toEqual([429, 'too_many_holds'])
+    finish()
+    expect(await open.answer).toContain('"result":{}')
+  }
+})

@@ -158,6 +158,43 @@ rules:
   expect(calls).toEqual([{ tool: 'read', args: { path: 'x' } }])
 })
 
+test('what a trusted server says of its tools is asked for anew when they change, and counts against a call where it is not said', async () => {
+  const rules = `
+version: 1
+default: allow
+rules: [{ id: destructive, match: { server: "*" }, when: [{ path: annotations.destructiveHint, eq: true }], action: deny }]
+`
+  let tools: object[] | undefined = [{ name: 'move', inputSchema: {}, annotations: { destructiveHint: false } }]
+  const { url, messages } = await startScripted((message, _, response) => {
+    const { id, method } = message ?? {}
+    if (method === 'ping') {
+      const told = { jsonrpc: '2.0', method: 'notifications/tools/list_changed' }
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      for (const each of [told, { jsonrpc: '2.0', id, result: {} }]) response.write(`data: ${JSON.stringify(each)}\n\n`)
+      return response.end()
+    }
+    if (method === 'tools/list' && !tools)
+      return json(response, { jsonrpc: '2.0', id, error: { code: -32603, message: 'not now' } })
+    const result = method === 'tools/list' ? { tools } : { content: [] }
+    json(response, { jsonrpc: '2.0', id, result }, method === 'initialize' ? { 'mcp-session-id': 'one' } : {})
+  })
+  const { agent } = await start({ good: { url, trusted: true } }, rules)
+  const begun = await raw(agent, '/mcp/good', HELLO)
+  const headers = { 'mcp-session-id': begun.headers.get('mcp-session-id') ?? '' }
+  let id = 0
+  const changed = () => raw(agent, '/mcp/good', { jsonrpc: '2.0', id: ++id, method: 'ping' }, { headers })
+  const isDenied = async () =>
+    (await raw(agent, '/mcp/good', call('move', {}, ++id), { headers })).text.includes('Denied')
+  expect(await isDenied()).toBe(false)
+  tools = [{ name: 'move', inputSchema: {}, annotations: { destructiveHint: true } }]
+  await changed()
+  expect(await isDenied()).toBe(true)
+  tools = undefined
+  await changed()
+  expect(await isDenied()).toBe(true)
+  expect(messages.filter(({ method }) => method === 'tools/call')).toHaveLength(1)
+})
+
 test("the server gets the gate's credential, and never the agent's key; no secret is told", async () => {
   const secret = 'sk-live-0123456789abcdefghijklmnop'
   const { url, requests } = await startHttpTools()

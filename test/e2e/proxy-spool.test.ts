@@ -44,7 +44,8 @@ proxied(
     for (const [headers, bytes] of [
       [withLength, 20 * MIB],
       [withLength, body.length],
-      [chunked, 20 * MIB],
+      // Its key cannot make it come back: it is not known again.
+      [{ ...chunked, 'idempotency-key': 'k' }, 20 * MIB],
       [chunked, body.length],
     ] as const) {
       const { leave, taken } = upload(world, headers, bytes)
@@ -139,6 +140,16 @@ proxied('a refusal, an expiry and a stop reach an agent whose long body came who
   expect(await stopped.answer).toMatchObject({ status: 503, json: { code: 'shutting_down', approvalId: other } })
   expect(await admin.record(other)).toMatchObject({ status: 'pending' })
   expect(upstream.connections).toBe(0)
+})
+
+proxied('an agent that sends all of its body before it reads comes to a refusal of the rules', async (world) => {
+  for (const headers of [withLength, chunked]) {
+    // Otherwise the gate would close the connection with its answer.
+    const { answer, taken } = upload(world, { ...headers, connection: 'keep-alive' }, body.length, 'never/large')
+    await taken
+    expect(await answer).toMatchObject({ status: 403, json: { code: 'policy_denied' } })
+  }
+  expect(world.upstream.connections).toBe(0)
 })
 
 proxied(

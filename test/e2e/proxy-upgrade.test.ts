@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { expect } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import { WebSocket } from 'ws'
 import { bearer, type ProxyWorld, proxied } from '../support/proxy-world.ts'
 
@@ -50,6 +50,25 @@ proxied('a WebSocket that a rule allows passes both ways, large messages too', a
     host: `127.0.0.1:${world.upstream.port}`,
     'sec-websocket-protocol': 'a.v1,b.v1',
   })
+})
+
+proxied('what a client says before it is answered reaches the upstream', async (world) => {
+  echo(world)
+  const socket = connect(Number(new URL(world.url).port), '127.0.0.1')
+  onTestFinished(() => void socket.destroy())
+  const { authorization } = bearer(world.agent)
+  const head = `GET /proxy/api/sockets/free HTTP/1.1\r\nHost: x\r\nAuthorization: ${authorization}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`
+  // A text of five bytes, masked with nothing (RFC 6455, 5.2).
+  socket.write(Buffer.concat([Buffer.from(head), Buffer.from([0x81, 0x85, 0, 0, 0, 0]), Buffer.from('early')]))
+  let text = ''
+  for await (const chunk of socket) {
+    text += chunk.toString('latin1')
+    if (text.includes('early')) break
+  }
+  expect([text.split('\r\n')[0], text.split('\r\n\r\n')[1]]).toEqual([
+    'HTTP/1.1 101 Switching Protocols',
+    '\x81\x05early',
+  ])
 })
 
 proxied('a held upgrade is asked once, and joined when a person approves', async (world) => {

@@ -226,6 +226,23 @@ test('a bus that cannot be written refuses the call with 503; nothing is held an
   expect((await admin.send<{ items: unknown[] }>('GET', '/v1/approvals')).body.items).toEqual([])
 })
 
+test('a call that nobody could be asked about joins nothing: it asks when the bus is back', async () => {
+  let isAway = true
+  const flaky = (bus: Bus): Bus => ({
+    publish: (events) => (isAway ? Promise.reject(new CountersignError('bus_unavailable')) : bus.publish(events)),
+    broadcast: (options) => bus.broadcast(options),
+    subscribe: (options) => bus.subscribe(options),
+    isReady: () => bus.isReady(),
+    close: () => bus.close(),
+  })
+  const { agents, admin } = await startFleet(1, { bus: flaky })
+  const [agent] = agents as [Caller]
+  expect((await agent.ask('kept.x', {}, later)).status).toBe(503)
+  isAway = false
+  const { status, body } = await agent.ask('kept.x', {}, later)
+  expect([status, (await admin.pending()).map(({ id }) => id)]).toEqual([202, [body.approvalId]])
+})
+
 test('a claim that fails lets nothing through and makes no second record; the retry uses the approval', async () => {
   let isAway = false
   const flaky = (decider: Decider): Decider => ({
@@ -253,6 +270,47 @@ test('a new call is published and held while the decider is away, and resumes wh
   outage.isOn = false
   await admin.decide(record!.id, 'approve')
   expect((await held).body).toMatchObject({ effect: 'allow', approvalId: record!.id })
+})
+
+test('while the decider is away an Idempotency-Key takes no other call, and a named approval is not asked for anew', async () => {
+  const outage = { isOn: true }
+  const { agents, admin } = await startFleet(1, { decider: awayDuring(outage) })
+  const [agent] = agents as [Caller]
+  const keyedLater = { headers: { ...keyed.headers, ...later.headers } }
+  const { status, body } = await agent.ask('kept.x', { n: 1 }, keyedLater)
+  expect(status).toBe(202)
+  expect(await agent.ask('kept.x', { n: 2 }, keyedLater)).toMatchObject({
+    status: 422,
+    body: { code: 'idempotency_key_reused' },
+  })
+  const naming = { headers: { ...later.headers, 'countersign-approval': body.approvalId ?? '' } }
+  expect(await agent.ask('kept.x', { n: 1 }, naming)).toMatchObject({
+    status: 503,
+    body: { code: 'decider_unavailable' },
+  })
+  outage.isOn = false
+  await admin.pending()
+  expect((await admin.send<{ items: unknown[] }>('GET', '/v1/approvals')).body.items).toHaveLength(1)
+})
+
+test('an approval that was used at another gate is asked for anew by the gate that asked for it', async () => {
+  const { agents, admin } = await startFleet(2)
+  const [one, two] = agents as [Caller, Caller]
+  const id = (await one.ask('kept.x', {}, later)).body.approvalId ?? ''
+  await admin.pending()
+  await admin.decide(id, 'approve')
+  expect((await two.ask('kept.x', {}, later)).body).toMatchObject({ effect: 'allow', approvalId: id })
+  const anew = await one.ask('kept.x', {}, later)
+  expect([anew.status, anew.body.approvalId]).toEqual([202, expect.not.stringMatching(id)])
+})
+
+test('a call whose request was withdrawn is asked for anew, as soon as the gate has heard of that', async () => {
+  const { agents, admin } = await startFleet(1)
+  const [agent] = agents as [Caller]
+  const id = (await agent.ask('kept.x', {}, later)).body.approvalId ?? ''
+  await admin.pending()
+  expect((await agent.send('DELETE', `/v1/actions/${id}`)).status).toBeLessThan(300)
+  await expect.poll(async () => (await agent.ask('kept.x', {}, later)).status, { timeout: 5_000 }).toBe(202)
 })
 
 test('a callback in a call that joins what is not on record yet is never dropped: the call is made again', async () => {

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
 import type { Principal } from '../../../../lib/ports/identity.ts'
@@ -114,6 +114,51 @@ test('an upstream that stays silent has failed, and nothing is given back', asyn
   expect(answer).toMatchObject({ status: 502, json: { code: 'upstream_failed', retryable: false } })
   expect(answer.json.detail).toContain('did not begin to answer in time')
   expect([givenBack(), upstream.received.length]).toEqual([0, 1])
+})
+
+/** Takes every connection, and says nothing on it. */
+async function startMute(): Promise<string> {
+  const sockets: Socket[] = []
+  const server = createServer((socket) => void sockets.push(socket.on('error', () => undefined).resume()))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(async () => {
+    for (const socket of sockets) socket.destroy()
+    await new Promise((resolve) => server.close(resolve))
+  })
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+/** The refusal of a WebSocket. */
+async function refusedSocket(url: string): Promise<{ code: string; detail: string }> {
+  const socket = new WebSocket(url.replace('http', 'ws'), { headers })
+  socket.on('error', () => undefined)
+  const [, response] = await once(socket, 'unexpected-response')
+  let text = ''
+  for await (const chunk of response) text += String(chunk)
+  return JSON.parse(text)
+}
+
+// Without the time of the configuration it would be that of the client, ten seconds.
+test('an upstream with which no connection comes about in time was not reached, by calls and by WebSockets', {
+  timeout: 8_000,
+}, async () => {
+  const { url, givenBack } = await startProxy({ api: { url: `https://${await startMute()}`, connectTimeout: '50ms' } })
+  const unreachable = {
+    code: 'upstream_unreachable',
+    detail: expect.stringContaining('no connection was made in time'),
+  }
+  expect((await sendRaw(url, 'GET', '/proxy/api/x', { headers }).answer).json).toMatchObject(unreachable)
+  expect(await refusedSocket(`${url}/proxy/api/x`)).toMatchObject(unreachable)
+  expect(givenBack()).toBe(2)
+})
+
+test('an upstream that stays silent to a WebSocket has failed, and nothing is given back', async () => {
+  const { url, givenBack } = await startProxy({ api: { url: `http://${await startMute()}`, answerTimeout: '50ms' } })
+  expect(await refusedSocket(`${url}/proxy/api/x`)).toMatchObject({
+    code: 'upstream_failed',
+    detail: expect.stringContaining('did not begin to answer in time'),
+  })
+  expect(givenBack()).toBe(0)
 })
 
 test('an answer that pauses for too long breaks off', async () => {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
@@ -68,6 +68,7 @@ async function startHolding(options: { maxBytes?: number; open?: (dir: string) =
       outgoing.on('error', () => undefined).on('response', (answer) => answer.resume())
       return outgoing
     },
+    connect: () => connect((server.address() as AddressInfo).port, '127.0.0.1').on('error', () => undefined),
     held: async (): Promise<Held> => {
       while (calls.length === 0) await new Promise<void>((resolve) => waiting.push(resolve))
       return calls.shift() as Held
@@ -233,6 +234,21 @@ test('an agent that leaves is noticed, whether or not its body had come whole, a
     await expect(forwarded(call)).rejects.toThrow()
   }
   expect(await bytes()).toBe(0)
+})
+
+test('an agent that leaves a call in line behind another leaves nothing of it', async () => {
+  const { files, connect, held, until } = await startHolding()
+  const body = randomBytes(4 * MIB)
+  const agent = connect()
+  agent.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  await held()
+  agent.write(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${2 * body.length}\r\n\r\n`)
+  agent.write(body)
+  const { peeked } = await held()
+  await until(body.length - peeked.bytes.length)
+  agent.destroy()
+  await until(0)
+  expect(files.at(-1)?.fd).toBe(-1)
 })
 
 test('a spool is freed by a refusal, and by an upstream that wants no more of it', async () => {

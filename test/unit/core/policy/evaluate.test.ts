@@ -49,6 +49,13 @@ describe('precedence', () => {
   })
 })
 
+it('denies an action of which not even the rules can be found', () => {
+  const nameless = { ...action('x'), tool: undefined as unknown as string }
+  const verdict = judge('- { id: all, match: { tool: "x*" }, action: allow }')(nameless)
+  expect(verdict).toMatchObject({ effect: 'deny', matched: false, risk: 'high' })
+  expect(verdict.rule.why).toEqual(['The action could not be judged.'])
+})
+
 describe('several approvals', () => {
   const verdict = judge(`
 - id: money
@@ -95,6 +102,17 @@ describe('several approvals', () => {
     const { approval, rule } = verdict(action('pay', { amount: 50 }))
     expect(rule.ids).toEqual(['night'])
     expect(approval?.threshold).toEqual({ approve: 1, deny: 1 })
+  })
+
+  it('join the same call for as long as the strictest does, whichever comes first', () => {
+    const window = (one: string, other: string) =>
+      judge(`
+- { id: a, match: { tool: x }, action: require_approval, approval: { ${one} } }
+- { id: b, match: { tool: x }, action: require_approval, approval: { ${other} } }`)(action('x')).approval
+        ?.dedupeWindowMs
+    expect(window('dedupeWindow: 5m', 'dedupeWindow: 2m')).toBe(120_000)
+    expect(window('dedupeWindow: 2m', 'dedupeWindow: 5m')).toBe(120_000)
+    expect(window('timeout: 2m', 'dedupeWindow: 5m')).toBe(300_000)
   })
 
   it('are open to everybody when one of them is', () => {

@@ -92,7 +92,8 @@ describe('a body that can be judged', () => {
 })
 
 describe('a body that cannot be judged', () => {
-  const bomb = gzipSync(Buffer.alloc(20 * 1024 * 1024))
+  // It could be read, but for its length.
+  const bomb = gzipSync(`{"a":1}${' '.repeat(20 * 1024 * 1024)}`)
   test.each([
     ['a key given twice', '{"amount":1,"amount":2}', JSON_TYPE],
     ['more behind the end', '{"a":1} {"a":2}', JSON_TYPE],

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { foldHeader } from '../../../../lib/core/header-name.ts'
-import { headersToForward, judgedHeaders } from '../../../../services/gate/proxy/headers.ts'
+import { headersToAnswer, headersToForward, judgedHeaders } from '../../../../services/gate/proxy/headers.ts'
 
 const forwarded = (rawHeaders: string[], configured: Record<string, string> = {}) =>
   headersToForward(
@@ -30,5 +30,21 @@ describe('names that CGI, WSGI and PHP take for one', () => {
     expect(judgedHeaders(values)).toEqual({ x_tenant: ['1', '2'], 'x-tenant': ['1', '2'], accept: ['a'] })
     const odd = judgedHeaders(forwarded(['__proto__', '1']).values)
     expect([Object.keys(odd), Object.getPrototypeOf(odd)]).toEqual([['--proto--', '__proto__'], Object.prototype])
+  })
+})
+
+describe('what is of one connection', () => {
+  const NAMES = ['Connection', 'Keep-Alive', 'Proxy-Connection', 'TE', 'Transfer-Encoding', 'Upgrade', 'HTTP2-Settings']
+
+  test.each([...NAMES, 'Expect', 'Host', 'Proxy-Authorization', 'Trailer', 'X-Hop'])(
+    '%s goes to no upstream',
+    (name) => {
+      expect(forwarded([name, '1', 'X-Stays', '2'])).toEqual({ list: ['X-Stays', '2'], values: { 'x-stays': ['2'] } })
+    },
+  )
+
+  test.each([...NAMES, 'Proxy-Authenticate', 'Trailer', 'X-Hop'])('%s of an answer goes to no agent', (name) => {
+    const raw = ['Connection', 'x-hop', name, '1', 'X-Stays', '2']
+    expect(headersToAnswer(raw, { approvalId: null, trailers: false })).toEqual(['X-Stays', '2'])
   })
 })
