@@ -18,7 +18,7 @@ import { compilePolicy } from '../../../lib/core/policy/compile.ts'
 import { parsePolicy } from '../../../lib/core/policy/parse.ts'
 import type { Bus } from '../../../lib/ports/bus.ts'
 import type { Clock } from '../../../lib/ports/clock.ts'
-import type { Decider } from '../../../lib/ports/decider.ts'
+import type { ClaimRequest, Decider } from '../../../lib/ports/decider.ts'
 import type { Role } from '../../../lib/ports/key-store.ts'
 import { systemClock } from '../../../lib/runtime/clock.ts'
 import { loadConfig } from '../../../lib/runtime/config.ts'
@@ -36,6 +36,8 @@ interface Faults {
   bus?: (bus: Bus) => Bus
   decider?: (decider: Decider) => Decider
   clock?: Clock
+  /** Told of each connection to a gate that has gone. */
+  left?: () => void
 }
 
 /** One decider and several gates over one log and store, each on a port of its own. */
@@ -66,6 +68,7 @@ async function startFleet(gates: number, faults: Faults = {}) {
   async function serve(routes: import('fastify').FastifyPluginAsync) {
     const app = await createHttpApp({ identity: directory, log, metrics: createMetrics() })
     await app.register(routes)
+    if (routes !== service.routes) app.server.on('connection', (socket) => socket.once('close', () => faults.left?.()))
     const url = await app.listen({ port: 0, host: '127.0.0.1' })
     closers.push(() => app.close())
     return url
@@ -157,6 +160,41 @@ test('a decision made elsewhere resumes the call on the gate that holds it, with
   for (const { id } of records) await admin.decide(id, 'approve')
   expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200])
   expect(Date.now() - decidedAt).toBeLessThan(1_000)
+})
+
+test('an agent that leaves while its approval is claimed gives the use back, and its retry has it', async () => {
+  const left = new AbortController()
+  let notice = () => {}
+  const noticed = new Promise<void>((resolve) => {
+    notice = resolve
+  })
+  const { agents, admin } = await startFleet(1, {
+    left: () => notice(),
+    decider: (decider) =>
+      new Proxy(decider, {
+        get: (target, name, receiver) =>
+          name === 'claim' && !left.signal.aborted
+            ? async (request: ClaimRequest) => {
+                const result = await target.claim(request)
+                if (result.outcome === 'claimed') {
+                  left.abort()
+                  await noticed
+                }
+                return result
+              }
+            : Reflect.get(target, name, receiver),
+      }),
+  })
+  const [agent] = agents as [Caller]
+  const gone = agent.ask('stripe.refund', { amount: 1 }, { signal: left.signal })
+  const [record] = await admin.pending()
+  await admin.decide(record!.id, 'approve')
+  await expect(gone).rejects.toThrow('aborted')
+  await admin.recordThat(record!.id, ({ status, version }) => status === 'approved' && version === 4)
+  expect(await agent.ask('stripe.refund', { amount: 1 })).toMatchObject({
+    status: 200,
+    body: { approvalId: record!.id, use: 2 },
+  })
 })
 
 test('a retry that reaches another gate joins the same approval, by fingerprint and by key', async () => {
