@@ -26,8 +26,7 @@ export interface NotifierService {
   isReady(): boolean
 }
 
-/** The notifier: shows people what waits, on streams and on the page. */
-export function createNotifier(deps: {
+export interface NotifierDeps {
   bus: Bus
   decider: Decider
   identity: Identity
@@ -40,7 +39,10 @@ export function createNotifier(deps: {
   channels: readonly Channel[]
   /** What deliveries stand on. */
   outgoing: Omit<DeliveriesDeps, 'bus' | 'decider' | 'identity' | 'channels' | 'clock' | 'log' | 'metrics'>
-}): NotifierService {
+}
+
+/** The notifier: shows people what waits, on streams and on the page. */
+export function createNotifier(deps: NotifierDeps): NotifierService {
   const { bus, decider, identity, clock, log, metrics, pageDirectory, channels, outgoing } = deps
   const hub = new Hub({ bus, decider, log })
   const deliveries = new Deliveries({ ...outgoing, bus, decider, identity, channels, clock, log, metrics })

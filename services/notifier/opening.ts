@@ -1,41 +1,29 @@
 import { uuidv7 } from 'uuidv7'
 import { openSlackWorkspace } from '../../lib/adapters/slack/workspace.ts'
 import { createWebhookSender } from '../../lib/adapters/webhook/sender.ts'
-import type { Bus } from '../../lib/ports/bus.ts'
-import type { Clock } from '../../lib/ports/clock.ts'
-import type { Decider } from '../../lib/ports/decider.ts'
-import type { DeliveryStore } from '../../lib/ports/delivery-store.ts'
-import type { Identity } from '../../lib/ports/identity.ts'
-import type { WebhookStore } from '../../lib/ports/webhook-store.ts'
 import type { SlackSettings } from '../../lib/runtime/config/slack.ts'
 import type { Config } from '../../lib/runtime/config.ts'
 import type { Lifecycle } from '../../lib/runtime/lifecycle.ts'
-import type { Logger } from '../../lib/runtime/logger.ts'
-import type { Metrics } from '../../lib/runtime/metrics.ts'
 import { politePace } from '../../lib/runtime/pace.ts'
 import { VERSION } from '../../lib/runtime/version.ts'
 import { openChannels } from '../channels.ts'
 import { pageDirectory } from '../page-directory.ts'
-import { createNotifier, type NotifierService } from './app.ts'
+import { createNotifier, type NotifierDeps, type NotifierService } from './app.ts'
 import { listedWebhooks } from './deliveries/listed-webhooks.ts'
 import { createSlack } from './slack/slack.ts'
 
 /** The notifier with the ways out that the configuration lists; what they stand on is closed by the lifecycle. */
-export function openNotifier(deps: {
-  bus: Bus
-  decider: Decider
-  identity: Identity
-  clock: Clock
-  log: Logger
-  metrics: Metrics
-  config: Config
-  lifecycle: Lifecycle
-  /** Undefined: nobody decides in Slack. */
-  slackSettings: SlackSettings | undefined
-  outgoing: { store: DeliveryStore; webhooks: WebhookStore }
-  /** What links that decide are signed with. */
-  callbackKey: Buffer
-}): NotifierService {
+export function openNotifier(
+  deps: Omit<NotifierDeps, 'pageDirectory' | 'channels' | 'outgoing'> & {
+    config: Config
+    lifecycle: Lifecycle
+    /** Undefined: nobody decides in Slack. */
+    slackSettings: SlackSettings | undefined
+    outgoing: Pick<NotifierDeps['outgoing'], 'store' | 'webhooks'>
+    /** What links that decide are signed with. */
+    callbackKey: Buffer
+  },
+): NotifierService {
   const { bus, decider, identity, clock, log, metrics, config, lifecycle, slackSettings } = deps
   const { publicUrl } = config
   const slack =
