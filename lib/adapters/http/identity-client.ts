@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { sha256Hex } from '../../core/canonical-json.ts'
 import { CountersignError } from '../../core/errors.ts'
 import { RecentMap } from '../../core/recent-map.ts'
 import type { Clock } from '../../ports/clock.ts'
@@ -48,7 +48,7 @@ export function createIdentityClient({ http, clock }: { http: DeciderHttp; clock
   }
 
   const identify = (kind: 'key' | 'session', secret: string) =>
-    find('/v1/internal/identify', { kind, hash: createHash('sha256').update(secret, 'utf8').digest('hex') })
+    find('/v1/internal/identify', { kind, hash: sha256Hex(secret) })
 
   return {
     ofSecret: (secret) => identify('key', secret),

@@ -20,6 +20,7 @@ import { RuleIndex } from './rule-index.ts'
 import type { VerdictApproval, VerdictLimit } from './verdict.ts'
 import { warnAfterMs } from './warning.ts'
 
+/** What judging reads of a rule stands here again, so that it looks at one object and not at two. */
 export interface CompiledRule {
   rule: Rule
   id: string
